@@ -1,0 +1,38 @@
+# Two commands: `make book` builds the book, `make test` runs every check.
+# Options: SCALE=smoke|laptop|full  ONLY=study[,study]  (make book SCALE=full ONLY=defective_conv)
+SCALE ?= laptop
+PYTHON ?= python3
+ONLY ?=
+
+# One torch thread per process, and threads that sleep while they wait: two-core machines need both.
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export OMP_WAIT_POLICY := PASSIVE
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: book test release-check clean
+.DELETE_ON_ERROR:
+
+book: $(READY)
+	$(BIN)/bioinspired book --scale $(SCALE) $(if $(ONLY),--only $(ONLY))
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 -m "not release"
+
+# Before a release, with a network: environment.yml resolves, and the slow tests pass.
+release-check: $(READY)
+	$(BIN)/pytest -m release
+
+# uv comes from PATH where there is one, else into a virtual environment of its own.
+$(READY): uv.lock pyproject.toml
+	@command -v uv >/dev/null || test -x .uv/bin/uv || { echo "installing uv into .uv"; $(PYTHON) -m venv .uv && .uv/bin/python -m pip --quiet install uv; }
+	@PATH="$$PATH:$(CURDIR)/.uv/bin"; uv sync --locked --extra book
+	@touch $@
+
+clean:
+	rm -rf _build results/laptop results/smoke results/weights
