@@ -1,0 +1,1 @@
+"""Brain-inspired defenses against adversarial examples, and an evaluation that checks itself."""
