@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """A mistake of the user or of a file. The command line prints its sentence and exits with 2, without a traceback."""
+    """A mistake of the user or of a file. The command line prints its sentence and exits with 2."""

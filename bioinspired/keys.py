@@ -11,6 +11,7 @@ import hashlib
 import json
 import types
 import typing
+from collections.abc import Hashable
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -18,7 +19,7 @@ from typing import Any
 
 from bioinspired.errors import UserError
 
-Strength = typing.NewType("Strength", str)
+Strength = typing.Annotated[str, "strength"]
 """An epsilon, a noise level, a probability: an exact number written as text, such as "8/255" or "0.3"."""
 
 
@@ -38,11 +39,10 @@ def strength(value: str | int | float | Fraction) -> Strength:
         ) from None
     if (number * 10_000).denominator == 1:
         decimal = Decimal(number.numerator) / Decimal(number.denominator)
-        text = format(decimal.normalize(), "f")
-        return Strength(text)
+        return format(decimal.normalize(), "f")
     if (number * 255).denominator == 1:
-        return Strength(f"{(number * 255).numerator}/255")
-    return Strength(f"{number.numerator}/{number.denominator}")
+        return f"{(number * 255).numerator}/255"
+    return f"{number.numerator}/{number.denominator}"
 
 
 def number(value: Strength) -> float:
@@ -87,8 +87,8 @@ def key(configuration: Any) -> str:
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+def _hints(cls: Hashable) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
 
 
 def _plain(value: Any, hint: Any) -> Any:

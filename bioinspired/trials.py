@@ -45,7 +45,7 @@ class DefectiveConv:
     keep: Strength
     where: Literal["bottom", "top", "both"] = "bottom"
     shared: bool = False
-    constant: Strength = Strength("0")
+    constant: Strength = "0"
     after_addition: bool = False
     train_only: bool = False
     test_only: bool = False
@@ -62,7 +62,7 @@ class PGDTraining:
     norm: Norm = "linf"
     eps: Strength
     steps: int = 7
-    step_size: Strength = Strength("0.25")  # in units of eps
+    step_size: Strength = "0.25"  # in units of eps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +77,14 @@ class Recipe:
 
     epochs: int
     batch: int = 128
-    rate: Strength = Strength("0.1")
-    momentum: Strength = Strength("0.9")
+    rate: Strength = "0.1"
+    momentum: Strength = "0.9"
     nesterov: bool = False
-    decay: Strength = Strength("0.0005")
+    decay: Strength = "0.0005"
     schedule: Literal["one_cycle", "steps"] = "one_cycle"
-    warmup: Strength = Strength("0.25")
+    warmup: Strength = "0.25"
     milestones: tuple[Strength, ...] = ()
-    smoothing: Strength = Strength("0")
+    smoothing: Strength = "0"
     augmentation: Literal["none", "crop", "flip", "crop_flip"] = "none"
     noise: Strength | None = None
     adversary: PGDTraining | None = None
