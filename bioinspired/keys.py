@@ -11,10 +11,8 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Hashable
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 from bioinspired.errors import UserError
@@ -67,7 +65,7 @@ def fields(configuration: Any) -> dict[str, Any]:
     kind = getattr(type(configuration), "kind", None)
     if kind is not None:
         out["kind"] = kind
-    hints = _hints(type(configuration))
+    hints = typing.get_type_hints(type(configuration), include_extras=True)
     for field in dataclasses.fields(configuration):
         value = _plain(getattr(configuration, field.name), hints[field.name])
         if field.default is not dataclasses.MISSING and value == _plain(field.default, hints[field.name]):
@@ -84,11 +82,6 @@ def text(configuration: Any) -> str:
 def key(configuration: Any) -> str:
     """The sha256 of the canonical JSON, as 64 hexadecimal digits."""
     return hashlib.sha256(text(configuration).encode("ascii")).hexdigest()
-
-
-@cache
-def _hints(cls: Hashable) -> dict[str, Any]:
-    return typing.get_type_hints(cls, include_extras=True)
 
 
 def _plain(value: Any, hint: Any) -> Any:
