@@ -1,0 +1,94 @@
+"""How long a run will take: a cost model that learns from the records at hand.
+
+The unit of work is one pass, forward or backward, of one image through a network. A training step counts three passes
+an image (forward, backward to the weights, backward to the activations). What a pass costs depends on the network and
+the hardware: the median over records of the same architecture and image size on the same device; without records, a
+first guess from two idle cores.
+"""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bioinspired.keys import canonical
+from bioinspired.plan import Task
+from bioinspired.records import Record
+from bioinspired.trials import Attack, Gallery, Measurement, Network
+
+# Seconds of one pass of one image, per million multiply-adds of a convolutional network, one CPU thread and one H200.
+GUESS = {"cpu": 60e-6, "cuda": 0.15e-6}
+START = 0.02  # seconds a unit takes besides its passes: loading, saving
+
+# Members of AutoAttack, passes of an image that stays robust and of one that is broken by the first member.
+AUTOATTACK_ROBUST, AUTOATTACK_BROKEN = 9_774, 212
+
+TRAINING_IMAGES = {"digits": 1_437, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000}
+TEST_IMAGES = {"digits": 360, "mnist": 10_000, "fashion_mnist": 10_000, "cifar10": 10_000}
+
+
+class CostModel:
+    """Seconds per unit on one device, learned from records."""
+
+    def __init__(self, records: Iterable[Record], device: str) -> None:
+        self._device = "cuda" if device.startswith("cuda") else "cpu"
+        samples: dict[str, list[float]] = defaultdict(list)
+        for record in records:
+            for name, cost in record.cost.items():
+                unit = record.unit(name)
+                hardware = record.provenance["runs"][unit["run"]]["hardware"]["device"] if unit else None
+                if cost.get("work", 0) >= 100 and (hardware == "cpu") == (self._device == "cpu"):
+                    stage = "training" if name == "training" else "measuring"
+                    samples[_place(record.config, stage)].append(cost["seconds"] / cost["work"])
+        self._pass = {place: statistics.median(found) for place, found in samples.items()}
+
+    def seconds(self, task: Task) -> float:
+        """The estimate for one task."""
+        total = 0.0
+        if task.network is not None:
+            total += START + self._of(task.network, "training") * training_work(task.network)
+        crafted = set[Measurement]()
+        for network, question in task.questions:
+            passes = 1.0 if question in crafted else measuring_passes(question)
+            if question.sources:
+                crafted.add(question)
+            images = question.images.n or TEST_IMAGES[network.data.name]
+            total += START + self._of(network, "measuring") * passes * images
+        return total
+
+    def total(self, tasks: Sequence[Task], workers: int) -> float:
+        """The estimate for all tasks on so many workers."""
+        each = [self.seconds(task) for task in tasks]
+        return max(sum(each) / workers, max(each, default=0.0))
+
+    def _of(self, network: Network, stage: str) -> float:
+        learned = self._pass.get(_place(canonical(network), stage))
+        return GUESS[self._device] * _million_multiply_adds(network) if learned is None else learned
+
+
+def training_work(network: Network) -> float:
+    """Passes of one image that a training takes."""
+    recipe = network.recipe
+    images = network.data.train or TRAINING_IMAGES[network.data.name]
+    return float(images * recipe.epochs * (3 + (2 * recipe.adversary.steps if recipe.adversary else 0)))
+
+
+def measuring_passes(question: Measurement) -> float:
+    """Passes of one image that a measurement takes if the image stays robust to the end."""
+    asked = question.question
+    attack = asked.attack if isinstance(asked, Gallery) else asked
+    if not isinstance(attack, Attack):
+        return 1.0
+    if attack.name == "autoattack":
+        return (AUTOATTACK_ROBUST + AUTOATTACK_BROKEN) / 2
+    return 2.0 * attack.steps * attack.restarts * max(1, len(question.sources)) + 1
+
+
+def _place(config: dict[str, Any], stage: str) -> str:
+    architecture, data = config["architecture"], config["data"]
+    return f"{stage} {architecture['name']} {architecture.get('width', 64)} {data['size']}"
+
+
+def _million_multiply_adds(network: Network) -> float:
+    """ResNet-18's 555 M at width 64 and 32 pixels, scaled: near enough for a first guess of any network here."""
+    return 555.0 * (network.architecture.width / 64) ** 2 * (network.data.size / 32) ** 2

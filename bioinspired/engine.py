@@ -1,0 +1,138 @@
+"""Makes what is missing: a loop over tasks through a `concurrent.futures.Executor`.
+
+First the networks, then their measurements; there are no other dependencies. Local workers are processes with one torch
+thread each. Every unit is saved when it finishes, so a run stopped at any moment goes on where it was.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from bioinspired.plan import Task, Unit, measuring_tasks, training_tasks, units, wanted
+from bioinspired.provenance import of_run
+from bioinspired.records import DamagedRecordError, Store
+from bioinspired.trials import Network, Study, Tier
+from bioinspired.worker import Order, perform, prepare
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that could not be done, and the sentence that says why."""
+
+    task: Task
+    why: str
+
+
+def run(
+    studies: Sequence[Study],
+    store: Store,
+    *,
+    device: str = "cpu",
+    tier: Tier | None = None,
+    refresh: bool | None = None,
+    criteria: Mapping[str, str] | None = None,
+    executor: Executor | None = None,
+    workers: int = 2,
+    started: Callable[[Sequence[Task]], None] = lambda tasks: None,
+    ended: Callable[[Task], None] = lambda task: None,
+) -> list[Failure]:
+    """Makes what is missing of the studies and returns what could not be made.
+
+    Args:
+        studies: studies of the store's scale.
+        store: where records go.
+        device: "cpu" or "cuda"; a GPU has one worker.
+        tier: only the units of this tier.
+        refresh: also make stale units again; None: at smoke and laptop scale, not at full.
+        criteria: claim id -> hash of its criterion, stamped on the measurements.
+        executor: where tasks run; None: processes of this machine. Another machine must see the store's folder.
+        workers: local processes.
+        started: called before each of the two stages with its tasks.
+        ended: called with each task that has ended, well or not.
+
+    Raises:
+        KeyboardInterrupt: once the workers are stopped; what they had finished is kept.
+    """
+    again = store.scale != "full" if refresh is None else refresh
+
+    def todo() -> list[Unit]:
+        return wanted([unit for study in studies for unit in units(study, store, tier=tier)], refresh=again)
+
+    missing = todo()
+    if not missing:
+        return []
+    for damage in [found for found in store.records() if isinstance(found, DamagedRecordError)]:
+        store.set_aside(damage)
+    order = Order(store, device, dict(criteria or {}), of_run(device))
+    with _pool(executor, 1 if device.startswith("cuda") else workers) as pool:
+        training = training_tasks(missing, store)
+        started(training)
+        failures = _drain(pool, training, order, ended)
+        failed = {failure.task.network for failure in failures}
+        # Read the store again: a network that was trained anew may have other weights than its measurements.
+        tasks = [_without(task, failed) for task in measuring_tasks(todo())]
+        tasks = [task for task in tasks if task.questions]
+        started(tasks)
+        failures += _drain(pool, tasks, order, ended)
+    return failures
+
+
+def _without(task: Task, failed: set[Network | None]) -> Task:
+    """The task less the questions that need a network which could not be made."""
+    return Task(questions=tuple(q for q in task.questions if not failed.intersection((q[0], *q[1].sources))))
+
+
+def _drain(pool: Executor, tasks: Sequence[Task], order: Order, ended: Callable[[Task], None]) -> list[Failure]:
+    futures: dict[Future[str | None], Task] = {pool.submit(perform, task, order): task for task in tasks}
+    failures = []
+    try:
+        for future in as_completed(futures):
+            try:
+                why = future.result()
+            except BrokenProcessPool:
+                why = "its worker process was ended from outside, perhaps for want of memory; what had finished is kept"
+            if why is not None:
+                failures.append(Failure(futures[future], why))
+            ended(futures[future])
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+    return failures
+
+
+@contextmanager
+def _pool(executor: Executor | None, workers: int) -> Iterator[Executor]:
+    """The given executor, or local processes that end with this one, however it ends."""
+    if executor is not None:
+        yield executor
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+    try:
+        yield pool
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepare()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,125 @@
+"""What a study wants, how it stands in a store, and the tasks that would make the rest. Nothing here computes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bioinspired.keys import key
+from bioinspired.records import DamagedRecordError, Record, Store
+from bioinspired.staleness import code_hash, modules_of_measurement, modules_of_network
+from bioinspired.trials import Measurement, Network, Study, Tier, Trial
+
+State = Literal["done", "missing", "stale", "damaged"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A network, or one measurement of it, as a study wants it, and its state in a store.
+
+    done     made by the present code, on the network's present weights
+    stale    made by other code: shown and used; made again at smoke and laptop scale, or when asked
+    missing  not made, or made on other weights
+    damaged  the record cannot be read
+    """
+
+    study: str
+    trial: Trial
+    measurement: Measurement | None
+    state: State
+
+    @property
+    def key(self) -> str:
+        """The network's key, or the measurement's."""
+        return key(self.trial.network if self.measurement is None else self.measurement)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker does in one go: train a network, or answer questions that share their target or their sources."""
+
+    network: Network | None = None
+    questions: tuple[tuple[Network, Measurement], ...] = ()
+
+    @property
+    def needs(self) -> list[Network]:
+        """The networks whose weights the questions read."""
+        found = [network for target, question in self.questions for network in (target, *question.sources)]
+        return list(dict.fromkeys(found))
+
+
+def units(study: Study, store: Store, *, tier: Tier | None = None) -> list[Unit]:
+    """Every network and measurement of a study with its state, in the study's order; of one tier, or of both."""
+    states = States(store)
+    found = []
+    for trial in study.trials:
+        if tier is None or trial.tier == tier:
+            found.append(Unit(study.name, trial, None, states.of_network(trial.network)))
+            found += [Unit(study.name, trial, m, states.of_measurement(trial.network, m)) for m in trial.measurements]
+    return found
+
+
+def wanted(found: Iterable[Unit], *, refresh: bool) -> list[Unit]:
+    """The units to make: missing and damaged ones and, with `refresh`, the stale ones."""
+    return [unit for unit in found if unit.state in ("missing", "damaged") or (refresh and unit.state == "stale")]
+
+
+def training_tasks(todo: Sequence[Unit], store: Store) -> list[Task]:
+    """The networks to train: those asked for, and those whose weights a question needs and are not at hand."""
+    networks = {unit.trial.network: None for unit in todo if unit.measurement is None}
+    for task in measuring_tasks(todo):
+        networks |= {network: None for network in task.needs if not store.weights(key(network)).exists()}
+    return [Task(network=network) for network in networks]
+
+
+def measuring_tasks(todo: Sequence[Unit]) -> list[Task]:
+    """The questions to answer: those of a network together, and a transfer with all its targets, made once."""
+    groups: dict[str, dict[tuple[Network, Measurement], None]] = {}
+    for unit in todo:
+        if unit.measurement is not None:
+            shared = unit.measurement if unit.measurement.sources else unit.trial.network
+            groups.setdefault(key(shared), {})[unit.trial.network, unit.measurement] = None
+    return [Task(questions=tuple(group)) for group in groups.values()]
+
+
+class States:
+    """The states of units in a store; every record is read once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._records: dict[str, Record | DamagedRecordError | None] = {}
+
+    def of_network(self, network: Network) -> State:
+        """The state of a network's training."""
+        record = self._record(network)
+        if isinstance(record, DamagedRecordError):
+            return "damaged"
+        unit = record.unit("training") if record else None
+        if unit is None:
+            return "missing"
+        return "done" if unit["code"] == code_hash(modules_of_network(network)) else "stale"
+
+    def of_measurement(self, network: Network, measurement: Measurement) -> State:
+        """The state of a measurement."""
+        record = self._record(network)
+        if isinstance(record, DamagedRecordError):
+            return "damaged"
+        unit = record.unit(key(measurement)) if record else None
+        if unit is None or unit["weights"] != self._weights(network):
+            return "missing"
+        if any(unit["sources"].get(key(source)) != self._weights(source) for source in measurement.sources):
+            return "missing"
+        return "done" if unit["code"] == code_hash(modules_of_measurement(measurement)) else "stale"
+
+    def _weights(self, network: Network) -> str | None:
+        record = self._record(network)
+        unit = record.unit("training") if isinstance(record, Record) else None
+        return unit["weights"] if unit else None
+
+    def _record(self, network: Network) -> Record | DamagedRecordError | None:
+        name = key(network)
+        if name not in self._records:
+            try:
+                self._records[name] = self._store.read(name)
+            except DamagedRecordError as damage:
+                self._records[name] = damage
+        return self._records[name]

@@ -1,0 +1,171 @@
+"""One task, done in the present process: train a network or answer questions of networks, and save each at once."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import nn
+
+from bioinspired import measuring, training
+from bioinspired.data import Split, load, select
+from bioinspired.errors import UserError
+from bioinspired.keys import canonical, key
+from bioinspired.plan import Task
+from bioinspired.provenance import name_of
+from bioinspired.records import Record, Store, sha256_of, write
+from bioinspired.staleness import code_hash, modules_of_measurement, modules_of_network
+from bioinspired.trials import Data, Images, Measurement, Network
+
+
+@dataclass(frozen=True)
+class Order:
+    """What all tasks of a run share.
+
+    `criteria` maps claim ids to the hashes of their criteria: stamped on every measurement, so that a criterion that
+    was changed afterwards shows. `run` is what `provenance.of_run` says.
+    """
+
+    store: Store
+    device: str
+    criteria: Mapping[str, str]
+    run: Mapping[str, Any]
+
+
+def perform(task: Task, order: Order) -> str | None:
+    """Does a task; returns None, or the sentence that says why it could not be done."""
+    try:
+        if task.network is not None:
+            _train(task.network, order)
+        _answer(task, order)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _train(network: Network, order: Order) -> None:
+    trained = training.make(network, order.device)
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in trained.model.state_dict().items()}
+    path = order.store.weights(key(network))
+    write(path, save(weights))
+    unit = _provenance(order, code_hash(modules_of_network(network)), sha256_of(path))
+    unit["data"] = _split(network.data, Images(split="train"), order.device).sha256
+    cost = {"seconds": round(trained.seconds, 3), "work": float(trained.images)}
+
+    def change(record: Record | None) -> Record:
+        new = record or Record(key=key(network), config=canonical(network))
+        return _with(replace(new, training=trained.history), order, "training", cost, unit)
+
+    order.store.update(key(network), change)
+
+
+def _answer(task: Task, order: Order) -> None:
+    examples: measuring.Examples | None = None
+    seconds = 0.0
+    for network, question in task.questions:
+        split = _split(network.data, question.images, order.device)
+        if any(
+            (source.data.name, source.data.size) != (network.data.name, network.data.size)
+            for source in question.sources
+        ):
+            raise UserError("A transfer needs sources and target of one data set and image size: correct the study.")
+        model = _model(network, order)
+        sources = [_model(source, order) for source in question.sources]
+        start = time.perf_counter()
+        if sources:
+            if examples is None:
+                examples = measuring.craft(question, split, sources)
+                seconds = time.perf_counter() - start
+            start = time.perf_counter()
+            outcome = measuring.transfer(model, examples, split.labels, sources)
+        else:
+            outcome = measuring.measure(question, model, split)
+        _save(network, question, split, outcome, seconds + time.perf_counter() - start, order)
+
+
+def _save(
+    network: Network, question: Measurement, split: Split, outcome: measuring.Outcome, seconds: float, order: Order
+) -> None:
+    from bioinspired.records import pack
+
+    name = key(question)
+    n = len(split.labels)
+    entry: dict[str, Any] = {
+        "config": canonical(question),
+        "images": {"id": split.id, "n": n, "sha256": split.sha256},
+        "bits": {which: pack(bits) for which, bits in outcome.bits.items()},
+    }
+    if outcome.values:
+        entry["values"] = {which: list(numbers) for which, numbers in outcome.values.items()}
+    if outcome.arrays:
+        entry["artifact"] = order.store.save_artifact(key(network), name, outcome.arrays)
+    unit = _provenance(order, code_hash(modules_of_measurement(question)), _weights_sha256(network, order))
+    unit["sources"] = {key(source): _weights_sha256(source, order) for source in question.sources}
+    unit["criteria"] = dict(order.criteria)
+    cost = {
+        "seconds": round(seconds, 3),
+        "work": round(n * (outcome.forwards + outcome.backwards), 1),
+        "forwards": outcome.forwards,
+        "backwards": outcome.backwards,
+    }
+
+    def change(record: Record | None) -> Record:
+        if record is None:
+            raise UserError(f"The record of network {key(network)[:12]} vanished while it was measured: run again.")
+        new = replace(record, measurements=record.measurements | {name: entry})
+        return _with(new, order, name, cost, unit)
+
+    order.store.update(key(network), change)
+
+
+def _with(record: Record, order: Order, name: str, cost: dict[str, float], unit: dict[str, Any]) -> Record:
+    """The record with a unit's cost and provenance, and only the runs that some unit still names."""
+    all_units = record.provenance["units"] | {name: unit}
+    named = {entry["run"] for entry in all_units.values()}
+    runs = record.provenance["runs"] | {unit["run"]: dict(order.run)}
+    kept = {run: facts for run, facts in runs.items() if run in named}
+    return replace(record, cost=record.cost | {name: cost}, provenance={"runs": kept, "units": all_units})
+
+
+def _provenance(order: Order, code: str, weights: str) -> dict[str, Any]:
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"run": name_of(dict(order.run)), "code": code, "weights": weights, "finished": finished}
+
+
+def _weights_sha256(network: Network, order: Order) -> str:
+    path = order.store.weights(key(network))
+    stat = path.stat()
+    return _sha256(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: str, modified: int, size: int) -> str:
+    from pathlib import Path
+
+    return sha256_of(Path(path))
+
+
+def _model(network: Network, order: Order) -> nn.Module:
+    path = order.store.weights(key(network))
+    return _loaded(network, str(path), path.stat().st_mtime_ns, order.device)
+
+
+@lru_cache(maxsize=16)
+def _loaded(network: Network, path: str, modified: int, device: str) -> nn.Module:
+    model = training.assemble(network, device)
+    model.load_state_dict(load_file(path, device=device))
+    return model.eval().requires_grad_(False)
+
+
+@lru_cache(maxsize=8)
+def _split(data: Data, images: Images, device: str) -> Split:
+    return select(load(data, images.split, device), images)
+
+
+def prepare() -> None:
+    """Sets a fresh process up: one thread for torch."""
+    torch.set_num_threads(1)
