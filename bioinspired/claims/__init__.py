@@ -1,0 +1,30 @@
+"""What the papers say, and what our measurements say about it.
+
+claims files (TOML: headline claims, CSV: cells) -> `load` -> Claims
+headline claim + Evidence -> `verdict`, `holds`               the rules, as pure functions of plain numbers
+cells + our values -> `agreement`                             how far the tables agree, never a verdict
+"""
+
+from bioinspired.claims.agreement import Agreement, agreement
+from bioinspired.claims.declarations import Cell, Claims, Endpoint, Headline, Override
+from bioinspired.claims.evidence import Evidence
+from bioinspired.claims.reading import load, studies
+from bioinspired.claims.verdicts import Holding, Verdict, frontier, holds, verdict
+
+__all__ = [
+    "Agreement",
+    "Cell",
+    "Claims",
+    "Endpoint",
+    "Evidence",
+    "Headline",
+    "Holding",
+    "Override",
+    "Verdict",
+    "agreement",
+    "frontier",
+    "holds",
+    "load",
+    "studies",
+    "verdict",
+]
