@@ -8,12 +8,12 @@ first guess from two idle cores.
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bioinspired.keys import canonical
 from bioinspired.plan import Task
-from bioinspired.records import Record
+from bioinspired.records import Record, Store
 from bioinspired.trials import Attack, Gallery, Measurement, Network
 
 # Seconds of one pass of one image, per million multiply-adds of a convolutional network, one CPU thread and one H200.
@@ -28,9 +28,10 @@ TEST_IMAGES = {"digits": 360, "mnist": 10_000, "fashion_mnist": 10_000, "cifar10
 
 
 class CostModel:
-    """Seconds per unit on one device, learned from records."""
+    """Seconds per task on one device, learned from the records of a store; `basis` says from what."""
 
-    def __init__(self, records: Iterable[Record], device: str) -> None:
+    def __init__(self, store: Store, device: str) -> None:
+        records = [found for found in store.records() if isinstance(found, Record)]
         self._device = "cuda" if device.startswith("cuda") else "cpu"
         samples: dict[str, list[float]] = defaultdict(list)
         for record in records:
@@ -40,6 +41,9 @@ class CostModel:
                 if cost.get("work", 0) >= 100 and (hardware == "cpu") == (self._device == "cpu"):
                     stage = "training" if name == "training" else "measuring"
                     samples[_place(record.config, stage)].append(cost["seconds"] / cost["work"])
+        self.basis = (
+            f"learned from {len(records)} records" if samples else "a first guess: no records of this device here"
+        )
         self._pass = {place: statistics.median(found) for place, found in samples.items()}
 
     def seconds(self, task: Task) -> float:

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from bioinspired.plan import Task, Unit, measuring_tasks, training_tasks, units,
 from bioinspired.provenance import of_run
 from bioinspired.records import DamagedRecordError, Store
 from bioinspired.trials import Network, Study, Tier
-from bioinspired.worker import Order, perform, prepare
+from bioinspired.worker import Criteria, Order, perform, prepare
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def run(
     device: str = "cpu",
     tier: Tier | None = None,
     refresh: bool | None = None,
-    criteria: Mapping[str, str] | None = None,
+    criteria: Criteria | None = None,
     executor: Executor | None = None,
     workers: int = 2,
     started: Callable[[Sequence[Task]], None] = lambda tasks: None,
@@ -51,7 +51,7 @@ def run(
         device: "cpu" or "cuda"; a GPU has one worker.
         tier: only the units of this tier.
         refresh: also make stale units again; None: at smoke and laptop scale, not at full.
-        criteria: claim id -> hash of its criterion, stamped on the measurements.
+        criteria: what `assessment.criteria` says, stamped on the measurements.
         executor: where tasks run; None: processes of this machine. Another machine must see the store's folder.
         workers: local processes.
         started: called before each of the two stages with its tasks.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,22 +18,25 @@ from bioinspired.errors import UserError
 from bioinspired.keys import canonical, key
 from bioinspired.plan import Task
 from bioinspired.provenance import name_of
-from bioinspired.records import Record, Store, sha256_of, write
+from bioinspired.records import Record, Store, pack, sha256_of, write
 from bioinspired.staleness import code_hash, modules_of_measurement, modules_of_network
 from bioinspired.trials import Data, Images, Measurement, Network
+
+Criteria = Mapping[tuple[str, str], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class Order:
     """What all tasks of a run share.
 
-    `criteria` maps claim ids to the hashes of their criteria: stamped on every measurement, so that a criterion that
-    was changed afterwards shows. `run` is what `provenance.of_run` says.
+    `criteria` gives, for a network's and a measurement's key, the claims that the measurement feeds with the hashes of
+    their criteria: stamped on it, so that a criterion that was changed afterwards shows. `run` is what
+    `provenance.of_run` says.
     """
 
     store: Store
     device: str
-    criteria: Mapping[str, str]
+    criteria: Criteria
     run: Mapping[str, Any]
 
 
@@ -90,8 +94,6 @@ def _answer(task: Task, order: Order) -> None:
 def _save(
     network: Network, question: Measurement, split: Split, outcome: measuring.Outcome, seconds: float, order: Order
 ) -> None:
-    from bioinspired.records import pack
-
     name = key(question)
     n = len(split.labels)
     entry: dict[str, Any] = {
@@ -105,7 +107,7 @@ def _save(
         entry["artifact"] = order.store.save_artifact(key(network), name, outcome.arrays)
     unit = _provenance(order, code_hash(modules_of_measurement(question)), _weights_sha256(network, order))
     unit["sources"] = {key(source): _weights_sha256(source, order) for source in question.sources}
-    unit["criteria"] = dict(order.criteria)
+    unit["criteria"] = dict(order.criteria.get((key(network), name), {}))
     cost = {
         "seconds": round(seconds, 3),
         "work": round(n * (outcome.forwards + outcome.backwards), 1),
@@ -144,8 +146,6 @@ def _weights_sha256(network: Network, order: Order) -> str:
 
 @lru_cache(maxsize=256)
 def _sha256(path: str, modified: int, size: int) -> str:
-    from pathlib import Path
-
     return sha256_of(Path(path))
 
 

@@ -1,1 +1,42 @@
-"""One file per paper."""
+"""One file per paper: which networks and which measurements, at each scale. Declarations only.
+
+A study module has a function `trials(scale, dataset, seeds)` that returns its `Study`; `DATASETS`, the data sets it can
+run on at each scale, its own first; `SOURCE_SEED`, from which the seeds of its sources count; and a `TITLE`.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from bioinspired.errors import UserError
+from bioinspired.records import SCALES
+from bioinspired.trials import Scale, Study
+
+NAMES = ("defective_conv",)
+
+
+def study(name: str, scale: Scale, *, dataset: str = "", seeds: Sequence[int] | None = None) -> Study:
+    """A paper's experiments at a scale.
+
+    Args:
+        name: one of NAMES.
+        scale: "smoke", "laptop" or "full".
+        dataset: another data set than the scale's own; "" for that.
+        seeds: seeds of the networks that are compared, instead of the scale's own. Sources keep theirs.
+
+    Raises:
+        UserError: no such study or scale, a data set that it cannot take, or seeds that its sources use.
+    """
+    if name not in NAMES:
+        raise UserError(f'"{name}" is no study: choose one of {", ".join(NAMES)}.')
+    if scale not in SCALES:
+        raise UserError(f'"{scale}" is no scale: choose one of {", ".join(SCALES)}.')
+    module = import_module(f"bioinspired.studies.{name}")
+    known = module.DATASETS[scale]
+    if dataset and dataset not in known:
+        raise UserError(f'{name} at scale {scale} runs on {" or ".join(known)}, not on "{dataset}".')
+    if seeds is not None and (not seeds or min(seeds) < 0 or max(seeds) >= module.SOURCE_SEED):
+        raise UserError(
+            f"Seeds of {name} are numbers from 0 to {module.SOURCE_SEED - 1}: those above are the sources'."
+        )
+    made: Study = module.trials(scale, dataset or known[0], tuple(dict.fromkeys(seeds)) if seeds else None)
+    return made

@@ -1,0 +1,229 @@
+"""From records to verdicts: finds what was measured for each headline claim of a study and applies the rules to it."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bioinspired.claims import Claims, Evidence, Headline, Holding, Verdict, frontier, holds, load, verdict
+from bioinspired.claims.declarations import Endpoint
+from bioinspired.claims.statistics import image_deviation
+from bioinspired.keys import key
+from bioinspired.records import Store
+from bioinspired.results import Result, read
+from bioinspired.trials import Attack, Clean, Corruption, Measurement, Study
+
+Access = Literal["the paper's", "white box"]
+UNDEFENDED = "standard"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """A headline claim on a study's data: the verdict, whether the defense holds, and the measurements behind both."""
+
+    headline: Headline
+    verdict: Verdict
+    paper_access: Holding
+    white_box: Holding
+    used: tuple[Result, ...]
+
+
+def assess(study: Study, store: Store) -> list[Assessment]:
+    """Every headline claim of a study's paper, judged by what the store holds."""
+    claims = load(study.name)
+    found = read(study, store)
+    return [_assess(headline, claims, study, found) for headline in (h.on(data_of(study)) for h in claims.headlines)]
+
+
+def criteria(study: Study) -> dict[tuple[str, str], dict[str, str]]:
+    """For each measurement (network key, measurement key) the claims it feeds, with the hashes of their criteria."""
+    out: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    labels = {trial.network: trial.label for trial in study.trials}
+    for headline in (h.on(data_of(study)) for h in load(study.name).headlines):
+        for trial in study.trials:
+            if trial.label not in (headline.defended, headline.baseline):
+                continue
+            for measurement in trial.measurements:
+                if answers(headline.endpoint, measurement, [labels[source] for source in measurement.sources]):
+                    out[key(trial.network), key(measurement)][headline.id] = headline.criterion
+    return dict(out)
+
+
+def data_of(study: Study) -> str:
+    """The data set a study is on."""
+    return study.trials[0].network.data.name
+
+
+def answers(endpoint: Endpoint, measurement: Measurement, sources: Sequence[str]) -> bool:
+    """Whether a measurement, made on sources of these labels, is the one that a claim's endpoint describes."""
+    source = f"source {endpoint.source}" if endpoint.source else ""
+    if set(sources) != ({source} if source else set()):
+        return False
+    match measurement.question:
+        case Clean():
+            return endpoint.question == "clean"
+        case Corruption(name=name, strength=sigma):
+            return endpoint.question == "corruption" and (name, sigma) == (endpoint.name, endpoint.eps)
+        case Attack() as attack:
+            asked = (attack.name, attack.eps, attack.norm, attack.steps, attack.step_size)
+            said = (endpoint.name, endpoint.eps, endpoint.norm, endpoint.steps, endpoint.step_size)
+            return endpoint.question == "attack" and asked == said
+    return False
+
+
+def _assess(headline: Headline, claims: Claims, study: Study, found: list[Result]) -> Assessment:
+    used = [result for result in found if _feeds(headline, result)]
+    evidence = _evidence(headline, study, used)
+    return Assessment(
+        headline=headline,
+        verdict=verdict(headline, evidence, m=claims.m),
+        paper_access=_holding(headline, claims, study, found, "the paper's"),
+        white_box=_holding(headline, claims, study, found, "white box"),
+        used=tuple(used),
+    )
+
+
+def _feeds(headline: Headline, result: Result) -> bool:
+    sources = [result.source] if result.source else []
+    return result.label in (headline.defended, headline.baseline) and answers(
+        headline.endpoint, result.measurement, sources
+    )
+
+
+def _evidence(headline: Headline, study: Study, used: Sequence[Result]) -> Evidence:
+    metric = headline.endpoint.metric
+    arms = [
+        {
+            seed: rate
+            for seed, rate in _by_seed([r for r in used if r.label == label], metric).items()
+            if rate is not None
+        }
+        for label in (headline.defended, headline.baseline)
+    ]
+    if metric == "distance" or not all(arms):
+        return _untested(headline, study, used)
+    shared = sorted(set(arms[0]) & set(arms[1]))
+    paired = bool(shared) and len(shared) == min(len(arms[0]), len(arms[1]))
+    defended, baseline = ([arm[s] for s in shared] if paired else list(arm.values()) for arm in arms)
+    counted = [result for result in used if not paired or result.seed in shared]
+    return Evidence(
+        defended=tuple(defended),
+        baseline=tuple(baseline),
+        n=min(result.counted(metric) for result in counted),
+        paired=paired,
+        criteria=tuple(result.unit["criteria"].get(headline.id, "") for result in counted),
+        fidelity=study.fidelity,
+        changes=study.changes,
+        image_deviation=_deviation(headline, counted) if metric == "unconditional" else None,
+    )
+
+
+def _untested(headline: Headline, study: Study, used: Sequence[Result]) -> Evidence:
+    reason = f"not measured at scale {study.scale} on {data_of(study)}"
+    labels = {trial.label for trial in study.trials}
+    wanted = [label for label in (headline.defended, headline.baseline) if label not in labels]
+    if headline.endpoint.question == "distance" or wanted or not _planned(headline, study):
+        reason = f"no such measurement in the study at scale {study.scale} on {data_of(study)}"
+    elif used:
+        reason = "only one side of the contrast has been measured"
+    return Evidence(unit=headline.unit, fidelity=study.fidelity, changes=study.changes, reason=reason)
+
+
+def _planned(headline: Headline, study: Study) -> bool:
+    return any(headline.id in stamped for stamped in criteria(study).values())
+
+
+def _by_seed(results: Sequence[Result], metric: str) -> dict[int, float | None]:
+    """One value per target's seed: the mean over the sources' seeds."""
+    rates = defaultdict[int, list[float]](list)
+    for result in results:
+        rate = result.rate(metric)
+        if rate is not None:
+            rates[result.seed].append(rate)
+    return {seed: sum(values) / len(values) for seed, values in rates.items()}
+
+
+def _deviation(headline: Headline, results: Sequence[Result]) -> float:
+    def images(label: str) -> NDArray[np.float64]:
+        return np.stack([100.0 * r.correct for r in results if r.label == label and r.correct is not None])
+
+    return image_deviation(images(headline.defended), images(headline.baseline))
+
+
+def _holding(headline: Headline, claims: Claims, study: Study, found: Sequence[Result], access: Access) -> Holding:
+    """Worst case per image over the attacks of an access, at the claim's epsilon and at the twin's eps50."""
+    if headline.unit != "points":
+        empty = Evidence(unit=headline.unit, reason="distances are not measured in this study")
+        return holds(headline, at_eps=empty, at_eps50=empty, access=access, failed=(), m=claims.m)
+    attacks = [result for result in found if _has_access(result, access)]
+    levels = sorted({r.measurement.question.eps for r in attacks if isinstance(r.measurement.question, Attack)})
+    twin = {eps: np.mean([bits.mean() for bits in _worst(attacks, UNDEFENDED, eps).values()]) for eps in levels
+            if _worst(attacks, UNDEFENDED, eps)}  # fmt: skip
+    half = min(twin, key=lambda eps: abs(float(twin[eps]) - 0.5)) if twin else None
+    own = headline.endpoint.eps if headline.endpoint.question == "attack" else None
+    arms = [_arm(headline, study, found, attacks, eps) for eps in (own, half)]
+    return holds(headline, at_eps=arms[0], at_eps50=arms[1], access=access, failed=(), m=claims.m)
+
+
+def _has_access(result: Result, access: Access) -> bool:
+    if not isinstance(result.measurement.question, Attack) or result.correct is None:
+        return False
+    return access == "white box" or bool(result.source)
+
+
+def _worst(attacks: Sequence[Result], label: str, eps: str | None) -> dict[int, NDArray[np.bool_]]:
+    """Per seed, the images that held out against every attack at this epsilon, over the images all of them saw."""
+    out: dict[int, NDArray[np.bool_]] = {}
+    chosen = [r for r in attacks if r.label == label and getattr(r.measurement.question, "eps", None) == eps]
+    for seed in dict.fromkeys(result.seed for result in chosen):
+        bits = [
+            r.correct for r in chosen if r.seed == seed and r.correct is not None and r.n == max(c.n for c in chosen)
+        ]
+        if bits:
+            out[seed] = np.logical_and.reduce(bits)
+    return out
+
+
+def _arm(
+    headline: Headline, study: Study, found: Sequence[Result], attacks: Sequence[Result], eps: str | None
+) -> Evidence:
+    blank = Evidence(
+        fidelity=study.fidelity, changes=study.changes, reason="no attack with this access at this epsilon"
+    )
+    defended = _worst(attacks, headline.defended, eps)
+    clean = _clean_accuracy(found)
+    if not defended or headline.defended not in clean:
+        return blank
+    rivals = {}
+    for label in dict.fromkeys(trial.label for trial in study.trials):
+        worst = _worst(attacks, label, eps)
+        if label in clean and worst and not label.startswith(("source", headline.defended)):
+            rivals[label] = (clean[label], 100 * float(np.mean([bits.mean() for bits in worst.values()])))
+    best = frontier(rivals, clean=clean[headline.defended])
+    if best is None:
+        return Evidence(fidelity=study.fidelity, changes=study.changes, reason="no baseline at equal clean accuracy")
+    baseline = _worst(attacks, best, eps)
+    shared = sorted(set(defended) & set(baseline))
+    if not shared:
+        return blank
+    arrays = [100.0 * np.stack([arm[seed] for seed in shared]) for arm in (defended, baseline)]
+    return Evidence(
+        defended=tuple(arrays[0].mean(1).tolist()),
+        baseline=tuple(arrays[1].mean(1).tolist()),
+        n=arrays[0].shape[1],
+        paired=True,
+        fidelity=study.fidelity,
+        changes=study.changes,
+        image_deviation=image_deviation(arrays[0], arrays[1]),
+    )
+
+
+def _clean_accuracy(found: Sequence[Result]) -> Mapping[str, float]:
+    rates = defaultdict[str, list[float]](list)
+    for result in found:
+        if isinstance(result.measurement.question, Clean) and (rate := result.rate()) is not None:
+            rates[result.label].append(rate)
+    return {label: sum(values) / len(values) for label, values in rates.items()}

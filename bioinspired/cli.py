@@ -1,0 +1,307 @@
+"""The command line: `bioinspired book | run | status | claims | data`."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bioinspired import studies
+from bioinspired.errors import UserError
+from bioinspired.keys import key
+from bioinspired.plan import Unit, units
+from bioinspired.records import DamagedRecordError, Store, open_store
+from bioinspired.trials import Network, Scale, Study, Tier
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Brain-inspired defenses against adversarial examples: measure whether they hold, and build the book.",
+)
+
+ScaleOption = Annotated[Scale, typer.Option(help="smoke: seconds, for tests; laptop: minutes; full: the papers' data.")]
+StoreOption = Annotated[
+    str, typer.Option(help="Folder of the records; else BIOINSPIRED_STORE, else results/ of the checkout.")
+]
+DatasetOption = Annotated[str, typer.Option(help="Another data set than the study's own: digits, mnist, ...")]
+StudyArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(studies.NAMES)}.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable, one list of objects.")]
+
+
+@app.command()
+def book(
+    scale: ScaleOption = "laptop",
+    only: Annotated[str, typer.Option(help="These chapters only, separated by commas.")] = "",
+    dataset: DatasetOption = "",
+    store: StoreOption = "",
+    workers: Annotated[int, typer.Option(min=1, help="Processes, one torch thread each.")] = 2,
+) -> None:
+    """Make what is missing (at scale full: only say what is), execute the notebooks, build the book."""
+    from bioinspired.book import build
+
+    chosen = [name.strip() for name in only.split(",") if name.strip()] or list(studies.NAMES)
+    wanted = [studies.study(name, scale, dataset=dataset) for name in chosen]
+    place = open_store(scale, store)
+    if scale == "full":
+        _say_what_is_missing(wanted, place)
+    else:
+        _make(wanted, place, workers=workers)
+    build(store=place, dataset=dataset, only=chosen if only else (), say=_say)
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    scale: ScaleOption = "laptop",
+    tier: Annotated[Tier | None, typer.Option(help="core or wide; both by default.")] = None,
+    seeds: Annotated[str, typer.Option(help='Seeds of the compared networks, such as "0,1,2" or "0-4".')] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    dataset: DatasetOption = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be made and how long it would take.")
+    ] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Also make again what other code has made.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes on a CPU, one torch thread each.")] = 2,
+    store: StoreOption = "",
+) -> None:
+    """Train the missing networks of a study and make their missing measurements."""
+    wanted = [studies.study(study, scale, dataset=dataset, seeds=_seeds(seeds))]
+    place = open_store(scale, store)
+    chosen = _device(device)
+    if dry_run:
+        _dry_run(wanted, place, tier=tier, device=chosen, refresh=refresh, workers=workers)
+    else:
+        _make(wanted, place, tier=tier, device=chosen, refresh=refresh or None, workers=workers)
+
+
+@app.command()
+def status(
+    study: Annotated[str, typer.Option(help="One study only.")] = "",
+    scale: Annotated[Scale | None, typer.Option(help="One scale only.")] = None,
+    dataset: DatasetOption = "",
+    store: StoreOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List every unit of the studies and whether it is done, missing, stale or damaged."""
+    from bioinspired.records import SCALES
+
+    rows: list[dict[str, Any]] = []
+    damaged: list[str] = []
+    for one in (scale,) if scale else SCALES:
+        place = open_store(one, store)
+        damaged += [str(found) for found in place.records() if isinstance(found, DamagedRecordError)]
+        for name in (study,) if study else studies.NAMES:
+            wanted = studies.study(name, one, dataset=dataset)
+            rows += [_row(one, unit) for unit in units(wanted, place)]
+    for sentence in damaged:
+        print(f"damaged: {sentence}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table("study", "scale", "tier", "units", "done", "missing", "stale", "damaged")
+    for group in dict.fromkeys((row["study"], row["scale"], row["tier"]) for row in rows):
+        states = [row["state"] for row in rows if (row["study"], row["scale"], row["tier"]) == group]
+        counts = [states.count(state) for state in ("done", "missing", "stale", "damaged")]
+        table.add_row(*group, *map(str, (len(states), *counts)))
+    Console().print(table)
+
+
+@app.command()
+def claims(
+    study: Annotated[str, typer.Option(help="One study only.")] = "",
+    scale: ScaleOption = "laptop",
+    dataset: DatasetOption = "",
+    store: StoreOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List the papers' headline claims: what is claimed, what was measured, the verdict."""
+    from bioinspired.assessment import assess
+
+    place = open_store(scale, store)
+    rows: list[dict[str, Any]] = []
+    for name in (study,) if study else studies.NAMES:
+        wanted = studies.study(name, scale, dataset=dataset)
+        for found in assess(wanted, place):
+            claim, verdict = found.headline, found.verdict
+            rows.append(
+                {
+                    "study": name,
+                    "id": claim.id,
+                    "statement": claim.statement,
+                    "source_set": claim.source_set,
+                    "place": claim.place,
+                    "reliability": claim.reliability,
+                    "unit": claim.unit,
+                    "paper": claim.value,
+                    "ours": verdict.effect,
+                    "interval": None if verdict.low is None else [verdict.low, verdict.high],
+                    "seeds": verdict.k,
+                    "n": verdict.n,
+                    "verdict": verdict.text,
+                    "holds": {"paper's access": found.paper_access.text, "white box": found.white_box.text},
+                    "criterion": claim.criterion,
+                }
+            )
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table("claim", "what", "paper", "ours", "verdict")
+    for row in rows:
+        ours = "" if row["ours"] is None else f"{row['ours']:.2f}"
+        table.add_row(
+            row["id"], row["statement"], "" if row["paper"] is None else str(row["paper"]), ours, row["verdict"]
+        )
+    Console().print(table)
+
+
+@app.command()
+def data(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="digits, mnist, fashion_mnist, cifar10; all by default.")
+    ] = None,
+) -> None:
+    """Say where the data sets are and whether every file of them is as published."""
+    from bioinspired.data import DESCRIPTIONS, check
+
+    table = Table("data set", "state", "")
+    for name in names or DESCRIPTIONS:
+        found = check(name)
+        table.add_row(name, found.state, found.sentence)
+    Console().print(table)
+
+
+def main() -> None:
+    """Runs a command; a user's mistake is one sentence and exit code 2, Ctrl-C exit code 130."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped: what had finished is kept, and the same command goes on from there.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _make(
+    wanted: list[Study],
+    store: Store,
+    *,
+    tier: Tier | None = None,
+    device: str = "cpu",
+    refresh: bool | None = None,
+    workers: int,
+) -> None:
+    from bioinspired.assessment import criteria
+    from bioinspired.engine import run as make
+    from bioinspired.progress import Progress
+
+    marks = {pair: stamp for study in wanted for pair, stamp in criteria(study).items()}
+    with Progress(store, device, workers) as shown:
+        failures = make(
+            wanted,
+            store,
+            device=device,
+            tier=tier,
+            refresh=refresh,
+            criteria=marks,
+            workers=workers,
+            started=shown.started,
+            ended=shown.ended,
+        )
+    if failures:
+        sentences = "\n".join(f"  {_name(failure.task.network)}: {failure.why}" for failure in failures)
+        raise UserError(f"{len(failures)} tasks could not be done; what had finished is kept:\n{sentences}")
+
+
+def _dry_run(wanted: list[Study], store: Store, *, tier: Tier | None, device: str, refresh: bool, workers: int) -> None:
+    from bioinspired.costs import CostModel
+    from bioinspired.plan import measuring_tasks, training_tasks
+    from bioinspired.plan import wanted as to_make
+    from bioinspired.progress import duration
+
+    again = refresh or store.scale != "full"
+    todo = to_make([unit for study in wanted for unit in units(study, store, tier=tier)], refresh=again)
+    model = CostModel(store, device)
+    training, measuring = training_tasks(todo, store), measuring_tasks(todo)
+    number = 1 if device == "cuda" else workers
+    total = model.total(training, number) + model.total(measuring, number)
+    questions = sum(unit.measurement is not None for unit in todo)
+    for unit in todo:
+        print(f"{unit.state:8} {unit.trial.label}, seed {unit.trial.network.seed}: {_what(unit)}")
+    print(
+        f"{len(training)} networks to train, {questions} measurements to make: {duration(total)} on {device} "
+        f"({model.basis})."
+    )
+
+
+def _say_what_is_missing(wanted: list[Study], store: Store) -> None:
+    for study in wanted:
+        found = [unit.state for unit in units(study, store)]
+        open_units = sum(state in ("missing", "damaged") for state in found)
+        if open_units:
+            _say(
+                f"{study.name}: {open_units} of {len(found)} units are missing at scale full; "
+                f"`bioinspired run {study.name} --scale full` makes them."
+            )
+
+
+def _seeds(text: str) -> list[int] | None:
+    if not text:
+        return None
+    out: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdigit() or (last and not last.isdigit()):
+            raise UserError(f'"{text}" are no seeds: write numbers such as "0,1,2" or a range such as "0-4".')
+        out += range(int(first), int(last or first) + 1)
+    return out
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name not in ("auto", "cpu", "cuda"):
+        raise UserError(f'"{name}" is no device: choose cpu, cuda or auto.')
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("torch finds no CUDA device here: run with --device cpu, or on a machine with a GPU.")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _row(scale: Scale, unit: Unit) -> dict[str, Any]:
+    return {
+        "study": unit.study,
+        "scale": scale,
+        "tier": unit.trial.tier,
+        "key": unit.key,
+        "network": key(unit.trial.network),
+        "seed": unit.trial.network.seed,
+        "label": unit.trial.label,
+        "unit": _what(unit),
+        "state": unit.state,
+    }
+
+
+def _what(unit: Unit) -> str:
+    if unit.measurement is None:
+        return "training"
+    question = asdict(unit.measurement.question)
+    words = [unit.measurement.question.kind, *(f"{name} {value}" for name, value in question.items() if value)]
+    sources = [f"{source.architecture.name} seed {source.seed}" for source in unit.measurement.sources]
+    return ", ".join(words + ([f"from {' and '.join(sources)}"] if sources else []))
+
+
+def _name(network: Network | None) -> str:
+    if network is None:
+        return "measurements"
+    return f"{network.architecture.name} on {network.data.name}, seed {network.seed} ({key(network)[:12]})"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,238 @@
+"""Defective convolution (arXiv 1911.08432): keep probabilities against the undefended twin and two trained baselines.
+
+Rows, the seeds in brackets: standard, keep 0.5, keep 0.3, keep 0.1, PGD-trained, noise-trained; sources that are never
+targets: another family (vgg) and the same one (resnet18), three trainings each. Every target is asked: clean images,
+transfer from each source, white-box PGD over epsilon, Gaussian noise over sigma.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bioinspired.keys import Strength
+from bioinspired.trials import (
+    Architecture,
+    Attack,
+    Clean,
+    Corruption,
+    Data,
+    DefectiveConv,
+    Gallery,
+    Images,
+    Measurement,
+    Network,
+    PGDTraining,
+    Question,
+    Recipe,
+    Scale,
+    Study,
+    Trial,
+)
+
+TITLE = "Defective convolution"
+DATASETS = {
+    "smoke": ("digits",),
+    "laptop": ("digits", "mnist", "fashion_mnist", "cifar10"),
+    "full": ("cifar10", "mnist"),
+}
+SOURCE_SEED = 100  # sources are trained with this seed and the two after it; targets stay below
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What differs between scales and data sets."""
+
+    data: Data
+    width: int
+    recipe: Recipe
+    adversary: PGDTraining
+    noise: Strength
+    seeds: tuple[int, ...]
+    sweep_seeds: tuple[int, ...]
+    sources: int
+    transfer: tuple[Attack, ...]
+    white_box: tuple[Attack, ...]
+    sigmas: tuple[Strength, ...]
+    gallery: Attack
+    auto: Attack | None
+    auto_images: int
+    images: int | None
+    changes: str
+
+
+def _paper_pgd(eps: Strength, *, steps: int, step_size: Strength) -> Attack:
+    """The paper's PGD: no random start, one run, cross-entropy."""
+    return Attack(name="pgd", eps=eps, steps=steps, step_size=step_size)
+
+
+def _white_box(eps: Strength, *, steps: int) -> Attack:
+    return Attack(name="pgd", eps=eps, steps=steps, step_size="0.1", random_start=True)
+
+
+DIGITS = Setting(
+    data=Data(name="digits", size=16),
+    width=8,
+    recipe=Recipe(epochs=8, batch=64, rate="0.1"),
+    adversary=PGDTraining(eps="0.15", steps=3, step_size="0.5"),
+    noise="0.2",
+    seeds=(0, 1, 2),
+    sweep_seeds=(0,),
+    sources=3,
+    transfer=(_paper_pgd("0.1", steps=20, step_size="0.0625"), _paper_pgd("0.2", steps=20, step_size="0.0625")),
+    white_box=tuple(_white_box(eps, steps=20) for eps in ("0.05", "0.1", "0.2", "0.3")),
+    sigmas=("0.1", "0.2", "0.3"),
+    gallery=_paper_pgd("0.2", steps=20, step_size="0.0625"),
+    auto=Attack(name="autoattack", eps="0.1"),
+    auto_images=50,
+    images=None,
+    changes="networks of width 8 trained for a few epochs on scikit-learn's 8x8 digits, up-sampled to 16x16",
+)
+SMOKE = replace(
+    DIGITS,
+    data=Data(name="digits", size=16, train=300),
+    width=4,
+    recipe=Recipe(epochs=2, batch=64, rate="0.1"),
+    seeds=(0,),
+    sources=1,
+    transfer=(_paper_pgd("0.2", steps=3, step_size="0.5"),),
+    white_box=(_white_box("0.2", steps=3),),
+    sigmas=("0.2",),
+    gallery=_paper_pgd("0.2", steps=3, step_size="0.5"),
+    auto=None,
+    images=64,
+    changes="a few steps on a few images: this page shows that the code runs, not a result",
+)
+MNIST = replace(
+    DIGITS,
+    data=Data(name="mnist", size=28, train=10_000),
+    recipe=Recipe(epochs=2, batch=64, rate="0.1"),
+    transfer=(_paper_pgd("0.3", steps=40, step_size="1/30"), _paper_pgd("0.1", steps=20, step_size="0.0625")),
+    white_box=tuple(_white_box(eps, steps=20) for eps in ("0.05", "0.1", "0.2", "0.3")),
+    gallery=_paper_pgd("0.3", steps=40, step_size="1/30"),
+    images=1_000,
+    changes="networks of width 8 trained for two epochs on 10,000 of MNIST's images",
+)
+COLOUR = tuple(_paper_pgd(f"{k}/255", steps=20, step_size="0.0625") for k in (8, 16))
+SETTINGS: Mapping[tuple[Scale, str], Setting] = {
+    ("smoke", "digits"): SMOKE,
+    ("laptop", "digits"): DIGITS,
+    ("laptop", "mnist"): MNIST,
+    ("laptop", "fashion_mnist"): replace(
+        MNIST,
+        data=Data(name="fashion_mnist", size=28, train=10_000),
+        changes="networks of width 8 trained for two epochs on 10,000 of Fashion-MNIST's images",
+    ),
+    ("laptop", "cifar10"): replace(
+        MNIST,
+        data=Data(name="cifar10", size=32, train=10_000),
+        recipe=Recipe(epochs=6, batch=64, rate="0.1", augmentation="crop_flip"),
+        adversary=PGDTraining(eps="8/255", steps=3, step_size="0.5"),
+        noise="0.1",
+        transfer=COLOUR,
+        white_box=tuple(_white_box(eps, steps=20) for eps in ("2/255", "4/255", "8/255", "16/255")),
+        sigmas=("8/255", "16/255", "32/255"),
+        gallery=COLOUR[-1],
+        changes="networks of width 8 trained for six epochs on 10,000 of CIFAR-10's images",
+    ),
+    ("full", "cifar10"): Setting(
+        data=Data(name="cifar10", size=32),
+        width=64,
+        recipe=Recipe(epochs=40, batch=512, rate="0.4", augmentation="crop_flip", nesterov=True, precision="bf16"),
+        adversary=PGDTraining(eps="8/255", steps=7),
+        noise="0.1",
+        seeds=(0, 1, 2),
+        sweep_seeds=(0, 1, 2),
+        sources=3,
+        transfer=COLOUR,
+        white_box=tuple(_white_box(eps, steps=50) for eps in ("2/255", "4/255", "8/255")),
+        sigmas=("8/255", "16/255", "32/255"),
+        gallery=COLOUR[-1],
+        auto=Attack(name="autoattack", eps="8/255"),
+        auto_images=200,
+        images=5_000,
+        changes="a 40-epoch one-cycle schedule in place of 350 epochs",
+    ),
+    ("full", "mnist"): replace(
+        MNIST,
+        data=Data(name="mnist", size=28),
+        recipe=Recipe(epochs=5, batch=128, rate="0.1"),
+        seeds=(0, 1, 2),
+        auto_images=200,
+        images=5_000,
+        changes="networks of width 8 and a 5-epoch schedule in place of 50 epochs",
+    ),
+}
+
+
+def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
+    """The study at a scale, on a data set, with other seeds where they are given."""
+    setting = SETTINGS[scale, dataset]
+    main = seeds or setting.seeds
+    sweep = seeds or setting.sweep_seeds
+    sources = _sources(setting)
+    out = [
+        Trial(network=network, label=f"source {network.architecture.name}", measurements=_clean(setting))
+        for network in sources
+    ]
+    for label, defense, recipe, used in _rows(setting, main, sweep):
+        for seed in used:
+            network = _network(setting, seed, defense=defense, recipe=recipe)
+            asked = _questions(setting, network, sources, first=seed == main[0])
+            out.append(Trial(network=network, label=label, measurements=asked, factors=_factors(defense)))
+    return Study(
+        name="defective_conv",
+        scale=scale,
+        trials=tuple(out),
+        fidelity="changed" if scale == "full" and setting.width == 64 else "proxy",
+        changes=setting.changes,
+    )
+
+
+def _rows(
+    setting: Setting, main: tuple[int, ...], sweep: tuple[int, ...]
+) -> list[tuple[str, DefectiveConv | None, Recipe, tuple[int, ...]]]:
+    recipe = setting.recipe
+    return [
+        ("standard", None, recipe, main),
+        ("keep 0.5", DefectiveConv(keep="0.5"), recipe, sweep),
+        ("keep 0.3", DefectiveConv(keep="0.3"), recipe, sweep),
+        ("keep 0.1", DefectiveConv(keep="0.1"), recipe, main),
+        ("PGD-trained", None, replace(recipe, adversary=setting.adversary), main),
+        ("noise-trained", None, replace(recipe, noise=setting.noise), main),
+    ]
+
+
+def _network(
+    setting: Setting, seed: int, *, family: str = "resnet18", defense: DefectiveConv | None = None, recipe: Recipe
+) -> Network:
+    architecture = Architecture(name=family, width=setting.width)
+    return Network(data=setting.data, architecture=architecture, recipe=recipe, seed=seed, defense=defense)
+
+
+def _sources(setting: Setting) -> list[Network]:
+    seeds = range(SOURCE_SEED, SOURCE_SEED + setting.sources)
+    return [_network(setting, s, family=f, recipe=setting.recipe) for f in ("vgg", "resnet18") for s in seeds]
+
+
+def _factors(defense: DefectiveConv | None) -> dict[str, str]:
+    return {"keep": defense.keep} if defense else {}
+
+
+def _clean(setting: Setting) -> tuple[Measurement, ...]:
+    return (Measurement(question=Clean(), images=Images(n=setting.images)),)
+
+
+def _questions(setting: Setting, network: Network, sources: list[Network], *, first: bool) -> tuple[Measurement, ...]:
+    images = Images(n=setting.images)
+    asked: list[Question] = [*setting.white_box]
+    asked += [Corruption(name="gaussian_noise", strength=sigma) for sigma in setting.sigmas]
+    out = [*_clean(setting), *(Measurement(question=question, images=images) for question in asked)]
+    out += [
+        Measurement(question=attack, images=images, sources=(source,))
+        for attack in setting.transfer
+        for source in sources
+    ]
+    if first:
+        out.append(Measurement(question=Gallery(attack=setting.gallery)))
+        if setting.auto is not None:
+            out.append(Measurement(question=setting.auto, images=Images(n=setting.auto_images)))
+    return tuple(out)
