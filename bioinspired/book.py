@@ -22,10 +22,7 @@ from typing import IO, Any
 
 from bioinspired import notebooks
 from bioinspired.errors import UserError
-from bioinspired.trials import Scale
-
-ROOT = Path(__file__).resolve().parents[1]
-"""The checkout that this library runs from."""
+from bioinspired.records import Store, checkout
 
 STAMP = ".content"
 """File in the rendered book: the checksum of everything that it was rendered from."""
@@ -36,22 +33,21 @@ MATHJAX = ("sphinx-mathjax-offline", "tex-svg.js")
 
 def build(
     *,
-    scale: Scale,
-    store: Path,
+    store: Store,
     dataset: str = "",
     only: Sequence[str] = (),
-    root: Path = ROOT,
+    root: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Bring the book up to date with its notebooks and the records of one store.
 
     Args:
-        scale: which scale's records the pages show.
-        store: folder of records; the notebooks only read it, and every page renders from an empty one.
+        store: the records that the pages show, of one scale; notebooks only read them, and every page renders from
+            an empty store.
         dataset: another data set than the study's own, or "".
         only: chapters (names in book/papers) to execute anew. The other notebooks keep their last executed copy, if
             it comes from the present source and parameters.
-        root: the checkout: holds _config.yml, book/ and bioinspired/; `_build` is written below it.
+        root: the checkout (default: this one): holds _config.yml, book/ and bioinspired/; `_build` is written there.
         say: where progress goes, one line at a time.
 
     Returns:
@@ -61,7 +57,7 @@ def build(
         UserError: a notebook that must not be published, a page that Jupyter Book complains of, or another build of
             the same book still running.
     """
-    root = root.resolve()
+    root = (root or checkout()).resolve()
     _installed()
     if not (root / "_config.yml").is_file():
         raise UserError(f"There is no book in {root}: run this from a clone of the repository.")
@@ -70,8 +66,8 @@ def build(
         chosen = _chosen(only, pages)
         source = root / "_build" / "source"
         _copy(root / "book", source, pages)
-        parameters = {"scale": scale, "store": "", "dataset": dataset}
-        now = notebooks.inputs(package=root / "bioinspired", store=store.resolve(), parameters=parameters)
+        parameters = {"scale": store.scale, "store": "", "dataset": dataset}
+        now = notebooks.inputs(package=root / "bioinspired", store=store, parameters=parameters)
         _execute([page for page in pages if page.endswith(".ipynb")], chosen, now, root=root, store=store, say=say)
         html = _render(root, say)
     say(f"The book: {html}")
@@ -142,7 +138,7 @@ def _execute(
     now: notebooks.Inputs,
     *,
     root: Path,
-    store: Path,
+    store: Store,
     say: Callable[[str], None],
 ) -> None:
     book, source = root / "book", root / "_build" / "source"
@@ -153,7 +149,7 @@ def _execute(
             due.append(name)
     for count, name in enumerate(due, start=1):
         say(f"Executing {name} ({count} of {len(due)})")
-        notebooks.execute(book / name, source / name, now, name=name, store=store.resolve(), root=root)
+        notebooks.execute(book / name, source / name, now, name=name, store=store, root=root)
     if len(names) > len(due):
         say(f"{len(names) - len(due)} of {len(names)} notebooks are unchanged")
     for name in names:

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from bioinspired.errors import UserError
+from bioinspired.records import Store, write
+from bioinspired.staleness import without_docstrings
 
 STORE_VARIABLE = "BIOINSPIRED_STORE"
 """Environment variable through which a notebook finds the records: its value never appears on a page."""
@@ -53,7 +55,7 @@ class Manifest:
     seconds: float
 
 
-def inputs(*, package: Path, store: Path, parameters: Mapping[str, str]) -> Inputs:
+def inputs(*, package: Path, store: Store, parameters: Mapping[str, str]) -> Inputs:
     """The present state of everything a notebook reads.
 
     The whole package counts, because studies and claims are looked up by name: which files a notebook reaches cannot
@@ -61,7 +63,7 @@ def inputs(*, package: Path, store: Path, parameters: Mapping[str, str]) -> Inpu
 
     Args:
         package: folder of the library.
-        store: folder of records; every JSON file below it counts. It need not exist.
+        store: the records that the notebooks read; its folder need not exist.
         parameters: what is passed to every notebook.
     """
     code = hashlib.sha256()
@@ -70,9 +72,10 @@ def inputs(*, package: Path, store: Path, parameters: Mapping[str, str]) -> Inpu
             code.update(path.relative_to(package).as_posix().encode() + b"\0")
             code.update(_meaning(path))
     records = hashlib.sha256()
-    for path in sorted(store.rglob("*.json")):
-        records.update(path.relative_to(store).as_posix().encode() + b"\0")
-        records.update(hashlib.sha256(path.read_bytes()).digest())
+    for path in sorted(store.folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            records.update(path.relative_to(store.folder).as_posix().encode() + b"\0")
+            records.update(hashlib.sha256(path.read_bytes()).digest())
     installed = sorted({f"{found.name}=={found.version}" for found in importlib.metadata.distributions()})
     environment = hashlib.sha256("\n".join([platform.python_version(), *installed]).encode())
     return Inputs(
@@ -97,14 +100,14 @@ def current(source: Path, executed: Path, now: Inputs, *, parameters_only: bool 
         made = Inputs(**manifest["inputs"])
         return (
             (made.parameters == now.parameters if parameters_only else made == now)
-            and manifest["source"] == checksum(source.read_bytes())
-            and manifest["executed"] == checksum(executed.read_bytes())
+            and manifest["source"] == _sha256(source.read_bytes())
+            and manifest["executed"] == _sha256(executed.read_bytes())
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Path, root: Path) -> float:
+def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Store, root: Path) -> float:
     """Run a notebook and put the result, if it passes `inspect`, in the place of the executed copy.
 
     Args:
@@ -112,7 +115,7 @@ def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Path
         executed: where its copy goes; written to a temporary name and renamed, the manifest last.
         now: what `inputs` gave; its parameters are passed to the notebook.
         name: what messages call the notebook, such as "papers/dim.ipynb".
-        store: folder of records, handed to the notebook through the environment.
+        store: the records, handed to the notebook through the environment.
         root: folder of the checkout; its path is written as "." wherever a cell printed it.
 
     Returns:
@@ -159,14 +162,12 @@ def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Path
             raise UserError(f"{name}: the notebook did not run to its end ({message}).") from error
         plain = _parse(after.read_bytes(), name)
     seconds = time.monotonic() - began
-    _finish(plain, hide={str(root): ".", str(store): "store", sys.prefix: "environment", str(Path.home()): "~"})
+    _finish(plain, hide={str(root): ".", str(store.root): "results", sys.prefix: "environment", str(Path.home()): "~"})
     inspect(plain, origin, name=name)
     text = json.dumps(plain, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-    manifest = Manifest(
-        source=checksum(content), inputs=now, executed=checksum(text.encode()), seconds=round(seconds, 2)
-    )
-    write(executed, text)
-    write(manifest_path(executed), json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n")
+    manifest = Manifest(source=_sha256(content), inputs=now, executed=_sha256(text.encode()), seconds=round(seconds, 2))
+    write(executed, text.encode())
+    write(manifest_path(executed), (json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n").encode())
     return seconds
 
 
@@ -198,25 +199,9 @@ def inspect(executed: Mapping[str, Any], source: Mapping[str, Any], *, name: str
             _alternative(cell["metadata"].get("mystnb", {}), where)
 
 
-def checksum(content: bytes) -> str:
-    """The sha256 as hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()
-
-
 def manifest_path(executed: Path) -> Path:
     """Where the manifest of an executed copy lies: beside it."""
     return executed.with_suffix(".manifest.json")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all: temporary name, sync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
 
 
 def read(path: Path, name: str) -> dict[str, Any]:
@@ -226,6 +211,10 @@ def read(path: Path, name: str) -> dict[str, Any]:
         UserError: the file is no notebook of format 4.
     """
     return _parse(path.read_bytes(), name)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _parse(content: bytes, name: str) -> dict[str, Any]:
@@ -296,23 +285,14 @@ def _meaning(path: Path) -> bytes:
         tree = ast.parse(path.read_bytes())
     except SyntaxError:
         return hashlib.sha256(path.read_bytes()).digest()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                first.value.value = ""
-    return ast.dump(tree).encode()
+    return ast.dump(without_docstrings(tree)).encode()
 
 
 @contextlib.contextmanager
-def _environment(store: Path) -> Iterator[None]:
+def _environment(store: Store) -> Iterator[None]:
     """Kernels inherit the environment of this process."""
     before = os.environ.get(STORE_VARIABLE)
-    os.environ[STORE_VARIABLE] = str(store)
+    os.environ[STORE_VARIABLE] = str(store.root)
     try:
         yield
     finally:
