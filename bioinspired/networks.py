@@ -87,7 +87,7 @@ class VGG(nn.Module):
     pixel: all five at 32 px, four at 28 and 16 px. What is left is averaged over positions, one pixel at these sizes.
 
     Args:
-        convolutions: how many in each stage; (1, 1, 2, 2, 2) is VGG-11, (2, 2, 4, 4, 4) VGG-19.
+        convolutions: how many in each stage; (1, 1, 2, 2, 2) is VGG-11 (here "vgg"), (2, 2, 4, 4, 4) VGG-19.
         width: channels of the first stage, doubled by each later one up to 8 times. 64 as published.
         size: side length of the images in pixels.
     """
@@ -157,7 +157,7 @@ def _resnet18(width: int, classes: int, channels: int, size: int) -> nn.Module:
     return ResNet((2, 2, 2, 2), width=width, classes=classes, channels=channels)
 
 
-def _vgg11(width: int, classes: int, channels: int, size: int) -> nn.Module:
+def _vgg(width: int, classes: int, channels: int, size: int) -> nn.Module:
     return VGG((1, 1, 2, 2, 2), width=width, classes=classes, channels=channels, size=size)
 
 
@@ -167,7 +167,7 @@ def _vgg19(width: int, classes: int, channels: int, size: int) -> nn.Module:
 
 FAMILIES: dict[str, Callable[[int, int, int, int], nn.Module]] = {
     "resnet18": _resnet18,
-    "vgg11": _vgg11,
+    "vgg": _vgg,
     "vgg19": _vgg19,
 }
 """By name: width, classes, channels, size -> logits of normalised images."""
