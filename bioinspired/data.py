@@ -169,7 +169,7 @@ def check(name: str) -> Check:
             _original(name, "train", None), _original(name, "test", None)
             return Check(name=name, state="embedded", folder=None, sentence=f"{name} comes with scikit-learn.")
         for file in description.files:
-            _verify(root, file, description)
+            _verify(root, file, _remedy(root, description))
     except UserError as error:
         return Check(name=name, state="damaged", folder=folder, sentence=str(error))
     return Check(name=name, state="intact", folder=folder, sentence=f"{name} is in {folder}, every file as published.")
@@ -184,7 +184,7 @@ def _original(name: str, split: SplitName, root: Path | None) -> tuple[Tensor, T
     else:
         files = [file for file in description.files if file.split == split]
         for file in files:
-            _verify(root, file, description)
+            _verify(root, file, _remedy(root, description))
         paths = [root / file.path for file in files]
         images, labels = (_read_cifar if description.channels == 3 else _read_idx)(paths)
     order = np.random.RandomState(0).permutation(len(labels))
@@ -257,15 +257,17 @@ def _folder(description: Description) -> Path:
     return _found(description) or _download(description)
 
 
-def _verify(root: Path, file: File, description: Description) -> None:
+def _remedy(root: Path, description: Description) -> str:
+    if root == _cache():
+        return f"delete {root / description.folder} and it will be downloaded again"
+    return f"put the original file there, or take {description.folder} away to have the set downloaded"
+
+
+def _verify(root: Path, file: File, remedy: str) -> None:
     """Raises UserError unless the file is there, whole and unaltered."""
     path = root / file.path
-    if root == _cache():
-        remedy = f"delete {root / description.folder} and it will be downloaded again"
-    else:
-        remedy = f"put the original file there, or take {description.folder} away to have the set downloaded"
     if not path.is_file():
-        raise UserError(f"{path} is missing ({description.name} needs it, {file.bytes:,} bytes): {remedy}.")
+        raise UserError(f"{path} is missing ({file.bytes:,} bytes expected): {remedy}.")
     found = path.stat().st_size
     if found != file.bytes:
         raise UserError(f"{path} has {found:,} bytes instead of {file.bytes:,}: {remedy}.")
@@ -280,23 +282,24 @@ def _download(description: Description) -> Path:
     import torchvision
 
     cache = _cache()
+    remedy = (
+        f"connect to the network and try again, or set {FOLDER_VARIABLE} to a folder that holds {description.folder} "
+        "as torchvision lays it out"
+    )
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=cache) as partial:
             getattr(torchvision.datasets, description.torchvision)(partial, download=True)
             for file in description.files:
-                _verify(Path(partial), file, description)
+                _verify(Path(partial), file, remedy)
             downloaded = Path(partial) / description.folder
             for archive in downloaded.rglob("*.gz"):
                 archive.unlink()
             if not (cache / description.folder).exists():  # another process may have been faster
                 downloaded.rename(cache / description.folder)
     except (OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"{description.name} could not be downloaded to {cache} ({reason}): connect to the network, or set "
-            f"{FOLDER_VARIABLE} to a folder that holds {description.folder} as torchvision lays it out."
-        ) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{description.name} could not be downloaded to {cache} ({reason}): {remedy}.") from error
     return cache
 
 
