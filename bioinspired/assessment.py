@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bioinspired.claims import Claims, Evidence, Headline, Holding, Verdict, frontier, holds, load, verdict
 from bioinspired.claims.declarations import Endpoint
 from bioinspired.claims.statistics import image_deviation
-from bioinspired.keys import key
+from bioinspired.keys import Strength, key, strength
 from bioinspired.records import Store
 from bioinspired.results import Result, read
 from bioinspired.trials import Attack, Clean, Corruption, Measurement, Study
@@ -66,12 +66,16 @@ def answers(endpoint: Endpoint, measurement: Measurement, sources: Sequence[str]
         case Clean():
             return endpoint.question == "clean"
         case Corruption(name=name, strength=sigma):
-            return endpoint.question == "corruption" and (name, sigma) == (endpoint.name, endpoint.eps)
+            return endpoint.question == "corruption" and (name, _exact(sigma)) == (endpoint.name, _exact(endpoint.eps))
         case Attack() as attack:
-            asked = (attack.name, attack.eps, attack.norm, attack.steps, attack.step_size)
-            said = (endpoint.name, endpoint.eps, endpoint.norm, endpoint.steps, endpoint.step_size)
+            asked = (attack.name, attack.norm, attack.steps, _exact(attack.eps), _exact(attack.step_size))
+            said = (endpoint.name, endpoint.norm, endpoint.steps, _exact(endpoint.eps), _exact(endpoint.step_size))
             return endpoint.question == "attack" and asked == said
     return False
+
+
+def _exact(text: Strength | None) -> Strength | None:
+    return None if text is None else strength(text)
 
 
 def _assess(headline: Headline, claims: Claims, study: Study, found: list[Result]) -> Assessment:
@@ -177,7 +181,9 @@ def _has_access(result: Result, access: Access) -> bool:
 def _worst(attacks: Sequence[Result], label: str, eps: str | None) -> dict[int, NDArray[np.bool_]]:
     """Per seed, the images that held out against every attack at this epsilon, over the images all of them saw."""
     out: dict[int, NDArray[np.bool_]] = {}
-    chosen = [r for r in attacks if r.label == label and getattr(r.measurement.question, "eps", None) == eps]
+    chosen = [
+        r for r in attacks if r.label == label and _exact(getattr(r.measurement.question, "eps", None)) == _exact(eps)
+    ]
     for seed in dict.fromkeys(result.seed for result in chosen):
         bits = [
             r.correct for r in chosen if r.seed == seed and r.correct is not None and r.n == max(c.n for c in chosen)

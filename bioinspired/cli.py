@@ -13,9 +13,10 @@ from rich.table import Table
 from bioinspired import studies
 from bioinspired.errors import UserError
 from bioinspired.keys import key
+from bioinspired.making import make
 from bioinspired.plan import Unit, units
 from bioinspired.records import DamagedRecordError, Store, open_store
-from bioinspired.trials import Network, Scale, Study, Tier
+from bioinspired.trials import Scale, Study, Tier
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,7 +51,7 @@ def book(
     if scale == "full":
         _say_what_is_missing(wanted, place)
     else:
-        _make(wanted, place, workers=workers)
+        make(wanted, place, workers=workers)
     build(store=place, dataset=dataset, only=chosen if only else (), say=_say)
 
 
@@ -76,7 +77,7 @@ def run(
     if dry_run:
         _dry_run(wanted, place, tier=tier, device=chosen, refresh=refresh, workers=workers)
     else:
-        _make(wanted, place, tier=tier, device=chosen, refresh=refresh or None, workers=workers)
+        make(wanted, place, tier=tier, device=chosen, refresh=refresh or None, workers=workers)
 
 
 @app.command()
@@ -189,37 +190,6 @@ def main() -> None:
         sys.exit(130)
 
 
-def _make(
-    wanted: list[Study],
-    store: Store,
-    *,
-    tier: Tier | None = None,
-    device: str = "cpu",
-    refresh: bool | None = None,
-    workers: int,
-) -> None:
-    from bioinspired.assessment import criteria
-    from bioinspired.engine import run as make
-    from bioinspired.progress import Progress
-
-    marks = {pair: stamp for study in wanted for pair, stamp in criteria(study).items()}
-    with Progress(store, device, workers) as shown:
-        failures = make(
-            wanted,
-            store,
-            device=device,
-            tier=tier,
-            refresh=refresh,
-            criteria=marks,
-            workers=workers,
-            started=shown.started,
-            ended=shown.ended,
-        )
-    if failures:
-        sentences = "\n".join(f"  {_name(failure.task.network)}: {failure.why}" for failure in failures)
-        raise UserError(f"{len(failures)} tasks could not be done; what had finished is kept:\n{sentences}")
-
-
 def _dry_run(wanted: list[Study], store: Store, *, tier: Tier | None, device: str, refresh: bool, workers: int) -> None:
     from bioinspired.costs import CostModel
     from bioinspired.plan import measuring_tasks, training_tasks
@@ -295,12 +265,6 @@ def _what(unit: Unit) -> str:
     words = [unit.measurement.question.kind, *(f"{name} {value}" for name, value in question.items() if value)]
     sources = [f"{source.architecture.name} seed {source.seed}" for source in unit.measurement.sources]
     return ", ".join(words + ([f"from {' and '.join(sources)}"] if sources else []))
-
-
-def _name(network: Network | None) -> str:
-    if network is None:
-        return "measurements"
-    return f"{network.architecture.name} on {network.data.name}, seed {network.seed} ({key(network)[:12]})"
 
 
 def _say(line: str) -> None:

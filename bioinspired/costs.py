@@ -18,7 +18,7 @@ from bioinspired.trials import Attack, Gallery, Measurement, Network
 
 # Seconds of one pass of one image, per million multiply-adds of a convolutional network, one CPU thread and one H200.
 GUESS = {"cpu": 60e-6, "cuda": 0.15e-6}
-START = 0.02  # seconds a unit takes besides its passes: loading, saving
+START = 0.05  # seconds a unit takes besides its passes: loading, saving
 
 # Members of AutoAttack, passes of an image that stays robust and of one that is broken by the first member.
 AUTOATTACK_ROBUST, AUTOATTACK_BROKEN = 9_774, 212
@@ -94,5 +94,5 @@ def _place(config: dict[str, Any], stage: str) -> str:
 
 
 def _million_multiply_adds(network: Network) -> float:
-    """ResNet-18's 555 M at width 64 and 32 pixels, scaled: near enough for a first guess of any network here."""
-    return 555.0 * (network.architecture.width / 64) ** 2 * (network.data.size / 32) ** 2
+    """ResNet-18's 555 M at width 64 and 32 pixels, scaled; small networks cost no less than 2 M would."""
+    return max(2.0, 555.0 * (network.architecture.width / 64) ** 2 * (network.data.size / 32) ** 2)

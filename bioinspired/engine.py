@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -71,7 +72,7 @@ def run(
     for damage in [found for found in store.records() if isinstance(found, DamagedRecordError)]:
         store.set_aside(damage)
     order = Order(store, device, dict(criteria or {}), of_run(device))
-    with _pool(executor, 1 if device.startswith("cuda") else workers) as pool:
+    with _pool(executor, 1 if device.startswith("cuda") else min(workers, len(missing))) as pool:
         training = training_tasks(missing, store)
         started(training)
         failures = _drain(pool, training, order, ended)
@@ -98,6 +99,9 @@ def _drain(pool: Executor, tasks: Sequence[Task], order: Order, ended: Callable[
                 why = future.result()
             except BrokenProcessPool:
                 why = "its worker process was ended from outside, perhaps for want of memory; what had finished is kept"
+            except Exception as error:
+                why = f"{type(error).__name__}: {error}"
+                traceback.print_exception(error)
             if why is not None:
                 failures.append(Failure(futures[future], why))
             ended(futures[future])

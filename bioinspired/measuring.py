@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bioinspired.answers import correct, predict
 from bioinspired.data import Split
-from bioinspired.evaluation import correct, predict
 from bioinspired.keys import number
 from bioinspired.trials import Attack, Clean, Corruption, Gallery, Measurement
 
@@ -73,7 +73,8 @@ def craft(measurement: Measurement, split: Split, sources: Sequence[Model]) -> E
     The attack runs to its last step and its last iterate is taken, as the papers do: an example that only just fools
     its source transfers worse.
     """
-    from bioinspired.attacks.gradient import fgsm, mi_fgsm, pgd
+    from bioinspired.attacks.gradient import fgsm, pgd
+    from bioinspired.attacks.momentum import mi_fgsm
 
     attack = measurement.question
     assert isinstance(attack, Attack)

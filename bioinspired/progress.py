@@ -63,7 +63,8 @@ class Progress:
         self._done += self._expected[task]
         self._ended += 1
         passed, total = time.monotonic() - self._began, sum(self._expected.values())
-        left = passed * (total - self._done) / self._done if self._done else 0.0
+        pace = max(passed / self._done, 1 / self._workers) if self._ended > self._workers else 1 / self._workers
+        left = pace * (total - self._done)
         text = f"{self._ended} of {len(self._expected)}, {duration(left)} left"
         if self._line is not None:
             self._bar.update(self._line, completed=self._done, left=text)

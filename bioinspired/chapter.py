@@ -1,0 +1,156 @@
+"""What a notebook opens: one paper's study, the records at hand, the claims judged by them. Imports no torch.
+
+    page = chapter.open("defective_conv", scale=scale, store=store, dataset=dataset)
+
+While the book is built (BIOINSPIRED_READ_ONLY is set) a notebook only reads; opened by hand, the same call first makes
+what is missing at smoke or laptop scale.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from bioinspired import plan, studies
+from bioinspired.assessment import Assessment, assess, data_of
+from bioinspired.records import Store, open_store
+from bioinspired.results import Result, read, strength
+from bioinspired.trials import Attack, Gallery, Scale, Study
+
+READ_ONLY = "BIOINSPIRED_READ_ONLY"
+
+SCALES = {
+    "smoke": "**Scale: smoke.** A few steps on a few images show that the code of this page runs. No number here is a result.",
+    "laptop": (
+        "**Scale: laptop.** Narrow networks on a small data set, made in minutes without a GPU. Such a page can show a "
+        "mechanism and effects of ten points and more; it passes no verdict on the paper's own numbers, and its own "
+        "verdicts say *at small scale*."
+    ),
+    "full": "**Scale: full.** The paper's data and networks, or the nearest that is stated below.",
+}
+FIDELITY = {
+    "paper": "The protocol is the paper's.",
+    "changed": "Changed against the paper: {changes}.",
+    "reconstruction": "The paper's text and code were not available: the model is a reconstruction. {changes}",
+    "proxy": "A proxy for the paper's experiment: {changes}.",
+}
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One paper's study and what a store holds of it."""
+
+    study: Study
+    store: Store
+
+    @cached_property
+    def results(self) -> list[Result]:
+        """The measurements at hand, in the study's order."""
+        return read(self.study, self.store)
+
+    @cached_property
+    def assessments(self) -> list[Assessment]:
+        """The headline claims, judged."""
+        return assess(self.study, self.store)
+
+    @cached_property
+    def units(self) -> list[plan.Unit]:
+        """Every unit of the study with its state."""
+        return plan.units(self.study, self.store)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row per measurement: what was asked, of which network, and percent right by both metrics."""
+        return pd.DataFrame([_row(result) for result in self.results], columns=COLUMNS)
+
+    def banner(self) -> str:
+        """What made this page and what that means for its numbers, as Markdown."""
+        fidelity = FIDELITY[self.study.fidelity].format(changes=self.study.changes)
+        return f"{SCALES[self.study.scale]} {fidelity} {self.missing()}".strip()
+
+    def missing(self) -> str:
+        """Which units are not there, and the command that makes them; "" when all are."""
+        lacking = [unit for unit in self.units if unit.state in ("missing", "damaged")]
+        stale = sum(unit.state == "stale" for unit in self.units)
+        sentences = []
+        if lacking:
+            name, scale = self.study.name, self.study.scale
+            own = studies.study(name, scale)
+            dataset = "" if data_of(own) == data_of(self.study) else f" --dataset {data_of(self.study)}"
+            sentences.append(
+                f"{len(lacking)} of {len(self.units)} units have not been made yet; "
+                f"`bioinspired run {name} --scale {scale}{dataset}` makes them."
+            )
+        if stale:
+            sentences.append(f"{stale} units were made by an earlier state of the code.")
+        return " ".join(sentences)
+
+    def rate(self, label: str, *, metric: str = "unconditional", **where: object) -> float | None:
+        """The mean over seeds of the rows of a label that fit `where` (columns of `frame`); None where there are none."""
+        rows = self.frame[self.frame["label"] == label]
+        for column, value in where.items():
+            rows = rows[rows[column] == value]
+        values = rows[metric].dropna()
+        return None if values.empty else float(values.mean())
+
+
+def open(name: str, *, scale: Scale = "laptop", store: str = "", dataset: str = "") -> Chapter:
+    """Opens a paper's study on the records at hand.
+
+    Args:
+        name: the study.
+        scale: "smoke", "laptop" or "full".
+        store: folder of records; "" for BIOINSPIRED_STORE or the checkout's.
+        dataset: another data set than the study's own; "" for that.
+
+    Raises:
+        UserError: no such study, scale or data set, or a unit that could not be made.
+    """
+    chapter = Chapter(studies.study(name, scale, dataset=dataset), open_store(scale, store))
+    if scale != "full" and not os.environ.get(READ_ONLY):
+        from bioinspired.making import make
+
+        make([chapter.study], chapter.store)
+        return Chapter(chapter.study, chapter.store)
+    return chapter
+
+
+COLUMNS = [
+    "label", "seed", "keep", "kind", "name", "norm", "eps", "strength", "steps", "loss", "source", "source_seed",
+    "n", "unconditional", "conditional", "counted", "forwards", "backwards", "seconds", "key",
+]  # fmt: skip
+
+
+def _row(result: Result) -> dict[str, object]:
+    question = result.measurement.question
+    attack = question.attack if isinstance(question, Gallery) else question
+    spelled = strength(result.measurement)
+    return {
+        "label": result.label,
+        "seed": result.seed,
+        "keep": result.trial.factors.get("keep", ""),
+        "kind": question.kind,
+        "name": getattr(attack, "name", ""),
+        "norm": attack.norm if isinstance(attack, Attack) else "",
+        "eps": spelled,
+        "strength": _number(spelled),
+        "steps": attack.steps if isinstance(attack, Attack) else 0,
+        "loss": attack.loss if isinstance(attack, Attack) else "",
+        "source": result.source.removeprefix("source "),
+        "source_seed": "+".join(str(seed) for seed in result.source_seeds),
+        "n": result.n,
+        "unconditional": result.rate(),
+        "conditional": result.rate("conditional"),
+        "counted": result.counted("conditional"),
+        "forwards": result.cost.get("forwards"),
+        "backwards": result.cost.get("backwards"),
+        "seconds": result.cost["seconds"],
+        "key": result.key,
+    }
+
+
+def _number(text: str) -> float:
+    from bioinspired.keys import number
+
+    return number(text) if text else 0.0
