@@ -46,3 +46,13 @@ def predict(model: Model, x: Tensor, batch: int = 512) -> Tensor:
 def correct(model: Model, x: Tensor, y: Tensor, batch: int = 512) -> Tensor:
     """Whether the model's answer is the label: bool [n]. Ties and NaN are wrong."""
     return predict(model, x, batch) == y
+
+
+@torch.no_grad()
+def unsteadiness(model: Model, x: Tensor) -> float:
+    """How much the logits of one batch differ between two forward passes, in units of their spread.
+
+    0 for a deterministic model on a CPU; rounding of a GPU's kernels stays below 1e-3.
+    """
+    first, second = model(x), model(x)
+    return float((first - second).abs().max() / first.std().clamp_min(1e-12))

@@ -2,75 +2,62 @@
 
 Torchattacks and Foolbox draw from the global random generators (and torchattacks seeds them), accumulate parameter
 gradients, switch a model's mode at its root only, leave all that behind when they raise, and expect an `nn.Module` on
-images [n, C, H, W]. Here the attack sees an `Adapter`, and `undisturbed` puts everything back.
+images [n, C, H, W]. Here the attack sees an `Adapter`, and everything is put back.
 """
 
-import contextlib
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bioinspired.answers import Model
+from bioinspired.attacks import arguments
+from bioinspired.attacks.frozen import Model, frozen
 from bioinspired.errors import UserError
 
 
-@contextlib.contextmanager
-def undisturbed(model: Model, *, generator: torch.Generator | None = None) -> Iterator[None]:
-    """Inside, the model is in eval mode and its parameters take no gradients; afterwards all is as it was.
+@contextmanager
+def undisturbed(model: Model, device: torch.device, *, generator: torch.Generator | None = None) -> Iterator[None]:
+    """`frozen`, and besides the global generators are seeded inside and parameters hide their gradients.
 
-    Restored, also after an error: torch's (CPU and CUDA), numpy's and Python's global random state, every module's
-    training flag, and every parameter's `requires_grad` and `grad`. The global generators are seeded from `generator`.
+    Restored, also after an error: the global random state of torch (CPU and every CUDA device), numpy and Python,
+    every module's training flag, and every parameter's `requires_grad` and `grad`.
 
     Args:
-        model: modules and parameters are found where it is an `nn.Module`; of any other callable only the random
-            state is kept.
+        model: of a callable that is no `nn.Module` only the random state is kept.
+        device: of the images.
         generator: where the seed comes from; None seeds with 0.
     """
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
     parameters = list(model.parameters()) if isinstance(model, nn.Module) else []
-    modes = [module.training for module in modules]
-    gradients = [(parameter.requires_grad, parameter.grad) for parameter in parameters]
-    with _random_state(generator), torch.enable_grad():
+    gradients = [parameter.grad for parameter in parameters]
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    cuda = torch.cuda.get_rng_state_all() if started else []
+    with frozen(model, device):
         try:
-            for module in modules:
-                module.training = False
             for parameter in parameters:
-                parameter.requires_grad_(False)
                 parameter.grad = None
+            _seed(generator)
             yield
         finally:
-            for module, mode in zip(modules, modes, strict=True):
-                module.training = mode
-            for parameter, (wanted, gradient) in zip(parameters, gradients, strict=True):
-                parameter.requires_grad_(wanted)
+            for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
+            if started:
+                torch.cuda.set_rng_state_all(cuda)
 
 
-@contextlib.contextmanager
-def _random_state(generator: torch.Generator | None) -> Iterator[None]:
-    seed = 0
+def _seed(generator: torch.Generator | None) -> None:
+    drawn = torch.zeros(1)
     if generator is not None:
-        seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
-    cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    states = torch.get_rng_state(), torch.cuda.get_rng_state_all() if cuda else [], np.random.get_state()
-    python = random.getstate()
-    try:
-        torch.manual_seed(seed)
-        np.random.seed(seed)
-        random.seed(seed)
-        yield
-    finally:
-        torch.set_rng_state(states[0])
-        if cuda:
-            torch.cuda.set_rng_state_all(states[1])
-        np.random.set_state(states[2])
-        random.setstate(python)
+        drawn = torch.randint(2**31, (1,), generator=generator, device=generator.device)
+    seed = int(drawn)
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
 
 
 class Adapter(nn.Module):
@@ -93,6 +80,11 @@ class Adapter(nn.Module):
         self.anchor = nn.Parameter(torch.empty(0, device=device), requires_grad=False)  # tells torchattacks the device
         self.forwards = 0
         self.backwards = 0
+        self.training = isinstance(model, nn.Module) and model.training
+
+    def train(self, mode: bool = True) -> Self:
+        """Does nothing: the model's mode is its owner's, whatever an attack wants."""
+        return self
 
     @property
     def shown(self) -> tuple[int, int, int]:
@@ -145,8 +137,8 @@ def guarded(
     Args:
         attack: from an `Adapter`, images [n, C, H, W] and labels to images.
         model: any callable from images in [0, 1] to logits.
-        x: images in [0, 1], [n, ...].
-        y: labels, int64 [n].
+        x: images in [0, 1], floating-point [n, ...].
+        y: labels, integers [n].
         name: of the attack, for messages.
         generator: where the attack's randomness comes from; None is a fixed seed.
 
@@ -156,11 +148,11 @@ def guarded(
     Raises:
         UserError: the images or labels are not as described, or the attack cannot run on this model.
     """
-    _demand(x, y)
+    x, y = arguments.images(x, y)
     adapter = Adapter(model, x.shape[1:], x.device)
-    with undisturbed(adapter, generator=generator):
+    with undisturbed(adapter, x.device, generator=generator):
         try:
-            found = attack(adapter, x.detach().clone().reshape(len(x), *adapter.shown), y.detach().clone())
+            found = attack(adapter, x.clone().reshape(len(x), *adapter.shown), y.clone())
         except (UserError, torch.OutOfMemoryError):
             raise
         except Exception as error:
@@ -172,10 +164,3 @@ def guarded(
     found = found.detach().to(x).reshape(x.shape)
     found = torch.where(found.isfinite(), found, x).clamp(0, 1)
     return Run(found, adapter.forwards, adapter.backwards)
-
-
-def _demand(x: Tensor, y: Tensor) -> None:
-    if not x.is_floating_point() or (x.numel() and not (x.min() >= 0 and x.max() <= 1)):
-        raise UserError("Images must be floating-point in [0, 1]: divide bytes by 255, and normalise inside the model.")
-    if y.shape != x.shape[:1] or y.dtype != torch.int64:
-        raise UserError(f"Labels must be int64 of shape [{len(x)}], one per image, not {y.dtype} {list(y.shape)}.")
