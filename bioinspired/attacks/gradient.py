@@ -210,7 +210,7 @@ class _Runs:
         if self.random_start:
             best.see(everything, x, verdict(queries.logits(x, everything), y))
         for run in range(self.restarts):
-            rows = (best.margin < 0).nonzero().squeeze(1) if self.early_exit else everything
+            rows = remaining(best.margin >= 0) if self.early_exit else everything
             if not len(rows):
                 break
             # Drawn for every image, so that who has left does not change the start of the others.
@@ -250,16 +250,22 @@ class _Runs:
             finished = margin >= 0
             if path is not None:
                 finished |= path.repeats(here, margin)
-            left = len(finished) - int(finished.sum())
-            if not left:
+            index = remaining(finished)
+            if not len(index):
                 return
-            if bucket(left) < len(finished):
-                # The finished ones that stay fill the batch up: stable sorting puts them last.
-                index = finished.sort(stable=True).indices[: bucket(left)].sort().values
+            if len(index) < len(finished):
                 ascent.keep(index)
                 if path is not None:
                     path.keep(index)
         best.see(ascent.rows, ascent.current, verdict(ascent.look(), ascent.y))
+
+
+def remaining(finished: Tensor) -> Tensor:
+    """The rows of a batch to go on with: all that are not finished, and as many others as fill up its new size."""
+    left = len(finished) - int(finished.sum())
+    if not left:
+        return finished.new_zeros(0, dtype=torch.int64)
+    return finished.sort(stable=True).indices[: bucket(left)].sort().values
 
 
 def bucket(size: int) -> int:

@@ -81,8 +81,13 @@ def _l2_start(x: Tensor, eps: float, generator: torch.Generator) -> Tensor:
 
 def _l2_step(current: Tensor, gradient: Tensor, length: float) -> Tensor:
     gradient = torch.nan_to_num(gradient, nan=0.0)
-    unit = gradient * per_image(1 / _l2_size(gradient).clamp_min(_TINY), gradient)
-    return current + length * unit
+    size = _l2_size(gradient)
+    if bool((size < _TINY).any()):  # squares underflow where a network is sure of itself: bring the largest to 1 first
+        largest = _linf_size(gradient)
+        vanishing = (size < _TINY) & (largest > 0)
+        gradient = gradient / per_image(torch.where(vanishing, largest, 1), gradient)
+        size = _l2_size(gradient)
+    return current + length * (gradient * per_image(1 / size.clamp_min(_TINY), gradient))
 
 
 def _l2_project(point: Tensor, x: Tensor, eps: float) -> Tensor:
@@ -92,8 +97,7 @@ def _l2_project(point: Tensor, x: Tensor, eps: float) -> Tensor:
 
 
 def _l2_size(delta: Tensor) -> Tensor:
-    size: Tensor = torch.linalg.vector_norm(delta.flatten(1), dim=1)
-    return size
+    return delta.flatten(1).square().sum(1).sqrt()
 
 
 def _l1_start(x: Tensor, eps: float, generator: torch.Generator) -> Tensor:
