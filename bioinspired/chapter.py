@@ -7,6 +7,8 @@ what is missing at smoke or laptop scale.
 """
 
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +16,8 @@ import pandas as pd
 
 from bioinspired import plan, studies
 from bioinspired.assessment import Assessment, assess, data_of
+from bioinspired.claims import Endpoint
+from bioinspired.errors import UserError
 from bioinspired.records import Store, open_store
 from bioinspired.results import Result, read, strength
 from bioinspired.trials import Attack, Gallery, Scale, Study
@@ -21,7 +25,7 @@ from bioinspired.trials import Attack, Gallery, Scale, Study
 READ_ONLY = "BIOINSPIRED_READ_ONLY"
 
 SCALES = {
-    "smoke": "**Scale: smoke.** A few steps on a few images show that the code of this page runs. No number here is a result.",
+    "smoke": "**Scale: smoke.** A few steps on a few images show that the code runs. No number here is a result.",
     "laptop": (
         "**Scale: laptop.** Narrow networks on a small data set, made in minutes without a GPU. Such a page can show a "
         "mechanism and effects of ten points and more; it passes no verdict on the paper's own numbers, and its own "
@@ -86,8 +90,21 @@ class Chapter:
             sentences.append(f"{stale} units were made by an earlier state of the code.")
         return " ".join(sentences)
 
+    def endpoint(self, claim: str) -> Endpoint:
+        """What is measured, on this chapter's data, for a headline claim."""
+        return next(found.headline.endpoint for found in self.assessments if found.headline.id == claim)
+
+    def seeds(self, label: str) -> int:
+        """How many trainings of a label the study has."""
+        return sum(trial.label == label for trial in self.study.trials)
+
+    def text(self, label: str, *, metric: str = "unconditional", **where: object) -> str:
+        """What `rate` says, for prose: a percentage with one decimal, or that it was not measured."""
+        found = self.rate(label, metric=metric, **where)
+        return "not measured" if found is None else f"{found:.1f}"
+
     def rate(self, label: str, *, metric: str = "unconditional", **where: object) -> float | None:
-        """The mean over seeds of the rows of a label that fit `where` (columns of `frame`); None where there are none."""
+        """The mean over the rows of a label that fit `where` (columns of `frame`); None where there are none."""
         rows = self.frame[self.frame["label"] == label]
         for column, value in where.items():
             rows = rows[rows[column] == value]
@@ -108,12 +125,15 @@ def open(name: str, *, scale: Scale = "laptop", store: str = "", dataset: str = 
         UserError: no such study, scale or data set, or a unit that could not be made.
     """
     chapter = Chapter(studies.study(name, scale, dataset=dataset), open_store(scale, store))
-    if scale != "full" and not os.environ.get(READ_ONLY):
-        from bioinspired.making import make
-
-        make([chapter.study], chapter.store)
-        return Chapter(chapter.study, chapter.store)
-    return chapter
+    lacking = plan.wanted(chapter.units, refresh=True)
+    if not lacking or scale == "full" or os.environ.get(READ_ONLY):
+        return chapter
+    # A process of its own: worker processes started from a script or a kernel would import that first.
+    command = [sys.executable, "-m", "bioinspired", "run", name, "--scale", scale, "--device", "cpu"]
+    command += ["--store", str(chapter.store.root)] + (["--dataset", dataset] if dataset else [])
+    if subprocess.run(command, check=False).returncode:
+        raise UserError(f"{name} at scale {scale} could not be completed: see the message above.")
+    return Chapter(chapter.study, chapter.store)
 
 
 COLUMNS = [

@@ -22,6 +22,8 @@ from bioinspired.records import DamagedRecordError, Store
 from bioinspired.trials import Network, Study, Tier
 from bioinspired.worker import Criteria, Order, perform, prepare
 
+ENDED = "its worker process was ended from outside, perhaps for want of memory; what had finished is kept"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -91,20 +93,24 @@ def _without(task: Task, failed: set[Network | None]) -> Task:
 
 
 def _drain(pool: Executor, tasks: Sequence[Task], order: Order, ended: Callable[[Task], None]) -> list[Failure]:
-    futures: dict[Future[str | None], Task] = {pool.submit(perform, task, order): task for task in tasks}
+    futures: dict[Future[str | None], Task] = {}
     failures = []
     try:
+        for task in tasks:
+            futures[pool.submit(perform, task, order)] = task
         for future in as_completed(futures):
             try:
                 why = future.result()
             except BrokenProcessPool:
-                why = "its worker process was ended from outside, perhaps for want of memory; what had finished is kept"
+                why = ENDED
             except Exception as error:
                 why = f"{type(error).__name__}: {error}"
                 traceback.print_exception(error)
             if why is not None:
                 failures.append(Failure(futures[future], why))
             ended(futures[future])
+    except BrokenProcessPool:
+        failures += [Failure(task, ENDED) for task in tasks if task not in futures.values()]
     except BaseException:
         for future in futures:
             future.cancel()
