@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import numpy.typing as npt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,5 +35,12 @@ def agreement(ours: Sequence[float | None], theirs: Sequence[float]) -> Agreemen
     deviation = float(np.abs(values[:, 0] - values[:, 1]).mean())
     if len(pairs) < 3 or (np.ptp(values, axis=0) == 0).any():
         return Agreement(n=len(pairs), deviation=deviation, correlation=None)
-    ranks = stats.rankdata(values, axis=0)
-    return Agreement(n=len(pairs), deviation=deviation, correlation=float(np.corrcoef(ranks.T)[0, 1]))
+    correlation = float(np.corrcoef(_ranks(values[:, 0]), _ranks(values[:, 1]))[0, 1])
+    return Agreement(n=len(pairs), deviation=deviation, correlation=correlation)
+
+
+def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: npt.NDArray[np.float64] = (np.cumsum(count) - (count - 1) / 2.0)[place]
+    return ranks

@@ -234,15 +234,15 @@ def _typed(value: Any, hint: Any, place: str) -> Any:
     if hint == keys.Strength:
         return _strength(value, place)
     if typing.get_origin(hint) is typing.Literal:
-        if value not in typing.get_args(hint) or isinstance(value, bool):
+        if not any(value == option and type(value) is type(option) for option in typing.get_args(hint)):
             allowed = ", ".join(str(option) for option in typing.get_args(hint))
             raise UserError(f'{place}: "{value}" is none of: {allowed}.')
         return value
     if typing.get_origin(hint) is tuple:
         return value if isinstance(value, tuple) else _strings(value, place)
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if hint is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
-    if type(value) is hint:
+    if hint is not float and type(value) is hint:
         return value
     raise UserError(f'{place}: "{value}" is not of the right kind ({getattr(hint, "__name__", hint)}).')
 

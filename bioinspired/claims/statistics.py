@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import special
 
 MOST_SEEDS = 1000
 """Where the search for a number of seeds gives up: more networks than any one contrast is worth."""
@@ -57,7 +57,7 @@ class Effect:
 
     def reach(self, tail: float) -> float:
         """Half the width of an interval that leaves `tail` on each side: t(1 - tail) x SE."""
-        return float(stats.t.ppf(1.0 - tail, self.freedom)) * self.error
+        return float(special.stdtrit(self.freedom, 1.0 - tail)) * self.error
 
     def interval(self, tail: float) -> tuple[float, float]:
         """The interval around the mean that leaves `tail` on each side."""
@@ -112,7 +112,7 @@ def accuracy_variance(percent: float, n: int) -> float:
     """
     rate = percent / 100.0
     if min(rate, 1.0 - rate) * n < 1e-6:
-        return float((100.0 * min(3.0 / n, 1.0) / stats.norm.ppf(0.95)) ** 2)
+        return float((100.0 * min(3.0 / n, 1.0) / special.ndtri(0.95)) ** 2)
     return 100.0**2 * rate * (1.0 - rate) / n
 
 
@@ -145,7 +145,7 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> tuple[float, 
     """
     if not 0 <= successes <= n or n < 1:
         raise ValueError(f"{successes} successes of {n} are no proportion")
-    z = float(stats.norm.ppf(0.5 + confidence / 2.0))
+    z = float(special.ndtri(0.5 + confidence / 2.0))
     rate = successes / n
     centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * float(np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2)))
@@ -156,12 +156,8 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> tuple[float, 
 
 def detectable(freedom: float, *, level: float = 0.05, power: float = 0.8) -> float:
     """The effect, in standard errors, that a two-sided t test finds with the given power (noncentral t)."""
-    critical = float(stats.t.ppf(1.0 - level / 2.0, freedom))
-
-    def shortfall(shift: float) -> float:
-        return float(stats.nct.sf(critical, freedom, shift)) - power
-
-    return float(optimize.brentq(shortfall, 0.0, 10.0 * critical + 10.0))
+    critical = special.stdtrit(freedom, 1.0 - level / 2.0)
+    return float(special.nctdtrinc(freedom, 1.0 - power, critical))
 
 
 def detectable_deviations(k: int, *, level: float = 0.05, power: float = 0.8) -> float:
@@ -175,7 +171,7 @@ def seeds_needed(effect: Effect, *, gap: float, tail: float, least: int = 5) -> 
     Groups that have more seeds already keep them.
 
     Args:
-        gap: distance from the mean to the line that the interval must not cross, in the unit of the effect.
+        gap: distance from the mean to the line that the interval must not cross, in the unit of the effect, 0 or more.
         tail: what the interval leaves on each side.
         least: the smallest number worth naming.
 
@@ -183,12 +179,12 @@ def seeds_needed(effect: Effect, *, gap: float, tail: float, least: int = 5) -> 
         The number, or None when more seeds alone do not decide (too few images, an effect on the line itself, or more
         than `MOST_SEEDS`).
     """
-    if gap <= 0 or effect.image_variance >= gap**2:
+    if effect.image_variance >= gap**2:
         return None
     k = np.arange(float(least), MOST_SEEDS + 1.0)
     groups = [(group.variance, np.maximum(k, float(group.k))) for group in effect.groups]
     variance = np.sum([spread / size for spread, size in groups], axis=0) + effect.image_variance
-    enough = stats.t.ppf(1.0 - tail, freedom(groups)) * np.sqrt(variance) < gap
+    enough = special.stdtrit(freedom(groups), 1.0 - tail) * np.sqrt(variance) < gap
     return int(k[np.argmax(enough)]) if enough.any() else None
 
 

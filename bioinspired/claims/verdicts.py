@@ -113,14 +113,14 @@ def verdict(headline: Headline, evidence: Evidence, *, m: int) -> Verdict:
     if not evidence.tested:
         return replace(blank, word="not tested", text=f"not tested ({evidence.reason})")
     blank = replace(blank, effect=_shown(evidence.mean(), headline.unit))
-    exploratory = set(evidence.criteria) != {headline.criterion}
+    exploratory = replace(blank, word="exploratory", text="exploratory")
+    registered = set(evidence.criteria) == {headline.criterion}
     if evidence.k < SEEDS_FOR_A_PROVISIONAL_VERDICT:
-        needs = SEEDS_FOR_A_VERDICT
-        if exploratory:
-            return replace(blank, word="exploratory", text="exploratory")
-        return replace(blank, word="inconclusive", text=f"inconclusive (needs {needs} seeds)", seeds_needed=needs)
+        needed = SEEDS_FOR_A_VERDICT
+        few = replace(blank, word="inconclusive", text=f"inconclusive (needs {needed} seeds)", seeds_needed=needed)
+        return few if registered else exploratory
     found = _judged(headline, evidence, m, blank)
-    if exploratory:
+    if not registered:
         return replace(found, word="exploratory", text="exploratory", seeds_needed=None)
     return _qualified(headline, evidence, found)
 
@@ -167,18 +167,17 @@ def holds(
         word = "small gain only"
     else:
         word = "unclear"
-    notes = [at_eps.reason] if not measured else []
+    notes = [] if measured else [at_eps.reason]
     if word == "unreliable":
         notes.append("failed: " + ", ".join(failed))
-    if measured:
-        notes += [
-            note for note in (_fidelity_note(measured[0]), "provisional" if k < SEEDS_FOR_A_VERDICT else "") if note
-        ]
+    notes += [_fidelity_note(arm) for arm in measured[:1] if arm.fidelity != "paper"]
+    if 0 < k < SEEDS_FOR_A_VERDICT:
+        notes.append("provisional")
     if beyond:
         notes.append("beyond the paper's claim")
     return Holding(
         word=word,
-        text=" ".join([word, *(f"({note})" for note in notes)]),
+        text=_with(word, notes),
         beyond=beyond,
         unit=headline.unit,
         k=k,
@@ -209,32 +208,17 @@ def _judged(headline: Headline, evidence: Evidence, m: int, blank: Verdict) -> V
     effect = evidence.effect()
     tail = 0.05 if headline.kind == "equivalence" else 0.025 / m
     low, high = effect.interval(tail)
-    delta, tau, sign = _inner(headline.margin, headline.unit), _tau(headline), headline.sign
-    e, lower, upper = (effect.mean, low, high) if sign == 1 else (-effect.mean, -high, -low)
+    delta = _inner(headline.margin, headline.unit)
+    e, lower, upper = (effect.mean, low, high) if headline.sign == 1 else (-effect.mean, -high, -low)
     size = None if headline.value is None else abs(_inner(headline.value, headline.unit))
-    word: Word
-    if evidence.bridge is not None and abs(evidence.bridge) > tau:
-        word = "inconclusive"
-        gap = None
-    elif headline.kind == "equivalence":
-        word = "reproduced" if -delta < lower and upper < delta else "inconclusive"
-        if delta < lower or upper < -delta:
-            word = "not reproduced"
-        gap = abs(abs(e) - delta)
-    elif upper < -delta:
-        word, gap = "contradicted", None
-    elif upper < delta:
-        word, gap = "not reproduced", None
-    elif not (lower > 0 and e >= delta):
-        word = "inconclusive"
-        gap = e if e >= delta else delta - e
-    elif size is None or abs(e - size) + effect.reach(0.05) <= tau:
-        word, gap = "reproduced", None
+    if headline.kind == "equivalence":
+        word = _equivalence(lower, upper, delta)
     else:
-        word, gap = "partly", None
+        near = size is None or abs(e - size) + effect.reach(0.05) <= _tau(headline)
+        word = _direction(e, lower, upper, delta, near=near)
     needed = None
-    if word == "inconclusive" and gap is not None:
-        needed = statistics.seeds_needed(effect, gap=gap, tail=tail)
+    if word == "inconclusive":
+        needed = statistics.seeds_needed(effect, gap=_gap(e, delta, headline), tail=tail)
     least = statistics.detectable(effect.freedom, level=2 * tail) * effect.error
     return replace(
         blank,
@@ -247,36 +231,58 @@ def _judged(headline: Headline, evidence: Evidence, m: int, blank: Verdict) -> V
     )
 
 
+def _direction(e: float, lower: float, upper: float, delta: float, *, near: bool) -> Word:
+    if upper < -delta:
+        return "contradicted"
+    if upper < delta:
+        return "not reproduced"
+    if not (lower > 0 and e >= delta):
+        return "inconclusive"
+    return "reproduced" if near else "partly"
+
+
+def _equivalence(lower: float, upper: float, delta: float) -> Word:
+    if lower > -delta and upper < delta:
+        return "reproduced"
+    return "not reproduced" if lower > delta or upper < -delta else "inconclusive"
+
+
+def _gap(e: float, delta: float, headline: Headline) -> float:
+    """How far the interval may reach from the mean before it crosses the line that leaves a claim undecided."""
+    if headline.kind == "equivalence":
+        return abs(abs(e) - delta)
+    return e if e >= delta else delta - e
+
+
 def _qualified(headline: Headline, evidence: Evidence, found: Verdict) -> Verdict:
-    """The verdict in the words that source, fidelity and seeds allow."""
-    word = found.word
+    """The verdict in the words that schedule, source, fidelity and seeds allow."""
+    word, needed, notes = found.word, found.seeds_needed, []
+    if evidence.bridge is not None and abs(evidence.bridge) > _tau(headline):
+        word, needed = "inconclusive", None
+        notes.append("the paper's own schedule gives another effect")
+    elif word == "inconclusive":
+        notes.append(f"needs {needed} seeds" if needed else "more seeds alone would not decide")
     if word == "contradicted" and (headline.reliability == "second-hand" or evidence.fidelity == "changed"):
         word = "not reproduced"
     if word in ("reproduced", "partly") and headline.reliability == "second-hand":
         word = "agrees in direction with a second-hand report"
-    favourable = word in ("reproduced", "partly", "agrees in direction with a second-hand report")
-    if evidence.fidelity == "reconstruction" and word != "inconclusive":
-        word = "supported in our reconstruction" if favourable else "not supported in our reconstruction"
-    if evidence.fidelity == "proxy" and word != "inconclusive":
-        word = "seen at small scale" if favourable else "not seen at small scale"
-    notes = []
-    if word == "partly" and found.share is not None:
+    if word != "inconclusive" and evidence.fidelity in ("reconstruction", "proxy"):
+        supported = word in ("reproduced", "partly", "agrees in direction with a second-hand report")
+        if evidence.fidelity == "reconstruction":
+            word = "supported in our reconstruction" if supported else "not supported in our reconstruction"
+        else:
+            word = "seen at small scale" if supported else "not seen at small scale"
+    if word == "partly":
         notes.append(f"{found.share:.2f} of the claimed effect")
-    if word == "inconclusive":
-        notes.append(_missing(evidence, found))
     if evidence.fidelity == "changed":
         notes.append(f"changed: {evidence.changes}")
     if evidence.k < SEEDS_FOR_A_VERDICT:
         notes.append("provisional")
-    return replace(found, word=word, text=" ".join([word, *(f"({note})" for note in notes)]))
+    return replace(found, word=word, text=_with(word, notes), seeds_needed=needed)
 
 
-def _missing(evidence: Evidence, found: Verdict) -> str:
-    if evidence.bridge is not None and abs(evidence.bridge) > _inner(found.tau, found.unit):
-        return "the paper's own schedule gives another effect"
-    if found.seeds_needed is None:
-        return "more seeds alone would not decide"
-    return f"needs {found.seeds_needed} seeds"
+def _with(word: str, notes: Sequence[str]) -> str:
+    return " ".join([word, *(f"({note})" for note in notes)])
 
 
 def _blank(headline: Headline, evidence: Evidence) -> Verdict:
