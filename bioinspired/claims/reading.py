@@ -146,6 +146,8 @@ def _check_cells(headline: Headline, place: str, cells: dict[str, Cell]) -> None
                 f'{place}: cell "{name}" is of the source set "{cells[name].source_set}", '
                 f'the claim of "{headline.source_set}"; one set never feeds a verdict of another.'
             )
+        if headline.unit == "ratio" and cells[name].value <= 0:
+            raise UserError(f'{place}: cell "{name}" is no distance above 0; correct one.')
     value = _effect(headline, *(cells[name] for name in headline.cells))
     if abs(value - headline.value) > ROUNDING:
         raise UserError(f"{place}: value is {headline.value:g} but its cells give {value:.2f}; correct one.")

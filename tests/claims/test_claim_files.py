@@ -252,6 +252,12 @@ def test_damaged_cells(copy, old, new, says):
     assert "defective_conv_cells.csv" in said
 
 
+def test_a_distance_of_zero(copy):
+    file = copy / "defective_conv_cells.csv"
+    file.write_text(file.read_text().replace(",7.3e-6,", ",0,"))
+    assert '"dc-boundary/standard/median" is no distance above 0' in sentence(copy)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "empty", "absent", "binary"])
 @pytest.mark.parametrize("name", ["defective_conv.toml", "defective_conv_cells.csv"])
 def test_ruined_files(copy, name, damage):
