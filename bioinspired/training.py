@@ -196,21 +196,21 @@ def augment(images: Tensor, recipe: Recipe, draws: Draws) -> Tensor:
 
 def _adversarial(model: nn.Module, x: Tensor, y: Tensor, adversary: PGDTraining, generator: torch.Generator) -> Tensor:
     """The last iterate of PGD from a random start, on the network in evaluation mode."""
-    if adversary.norm != "linf":
-        raise UserError(f"PGD training knows the norm linf only, not {adversary.norm}.")
+    from bioinspired.attacks.gradient import iterates
+
     eps = number(adversary.eps)
-    model.eval()
-    lower, upper = (x - eps).clamp_min(0), (x + eps).clamp_max(1)
-    start = eps * (2 * torch.rand(x.shape, generator=generator, device=x.device) - 1)
-    adversarial = (x + start).clamp(0, 1)
-    for _ in range(adversary.steps):
-        adversarial.requires_grad_()
-        loss = nn.functional.cross_entropy(model(adversarial).float(), y, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, adversarial)
-        step = number(adversary.step_size) * eps * gradient.sign()
-        adversarial = torch.minimum(torch.maximum(adversarial.detach() + step, lower), upper)
-    model.train()
-    return adversarial
+    *_, last = iterates(
+        model,
+        x,
+        y,
+        norm=adversary.norm,
+        eps=eps,
+        steps=adversary.steps,
+        step_size=number(adversary.step_size) * eps,
+        random_start=True,
+        generator=generator,
+    )
+    return last
 
 
 @torch.no_grad()
