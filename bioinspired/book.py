@@ -27,6 +27,14 @@ from bioinspired.records import Store, checkout
 STAMP = ".content"
 """File in the rendered book: the checksum of everything that it was rendered from."""
 
+JUPYTER_BOOK = """
+import os, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+from jupyter_book.cli.main import main
+main()
+"""
+"""Jupyter Book as a program that ends with the process that started it: then its standard input is closed."""
+
 MATHJAX = ("sphinx-mathjax-offline", "tex-svg.js")
 """Distribution and file: MathJax for readers without a network."""
 
@@ -188,11 +196,13 @@ def _render(root: Path, say: Callable[[str], None]) -> Path:
 
 
 def _jupyter_book(root: Path, output: Path, log: IO[str]) -> int:
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", "_build/source"]
-    command += ["--config", "_config.yml", "--path-output", str(output)]
-    command += ["-n", "-W", "--keep-going"]
+    command = [sys.executable, "-c", JUPYTER_BOOK, "build", "_build/source"]
+    command += ["--config", "_config.yml", "--path-output", str(output), "-n", "-W", "--keep-going"]
     plain = {**os.environ, "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
-    return subprocess.run(command, cwd=root, env=plain, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+    with subprocess.Popen(
+        command, cwd=root, env=plain, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT
+    ) as process:
+        return process.wait()
 
 
 def _complaint(log: Path, root: Path) -> str:

@@ -14,7 +14,6 @@ import logging
 import os
 import platform
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -107,7 +106,7 @@ def current(source: Path, executed: Path, now: Inputs, *, parameters_only: bool 
         return False
 
 
-def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Store, root: Path) -> float:
+def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Store, root: Path) -> None:
     """Run a notebook and put the result, if it passes `inspect`, in the place of the executed copy.
 
     Args:
@@ -117,9 +116,6 @@ def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Stor
         name: what messages call the notebook, such as "papers/dim.ipynb".
         store: the records, handed to the notebook through the environment.
         root: folder of the checkout; its path is written as "." wherever a cell printed it.
-
-    Returns:
-        Seconds that the run took.
 
     Raises:
         UserError: a parameter that the notebook does not declare, an error in a cell, or a copy that fails `inspect`.
@@ -150,7 +146,7 @@ def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Stor
                 progress_bar=False,
                 cwd=source.parent,
                 start_timeout=START_TIMEOUT,
-                extra_arguments=["--IPKernelApp.log_level=ERROR"],
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             )
         except PapermillExecutionError as error:
             message = re.sub(r"\s+", " ", f"{error.ename}: {error.evalue}").strip(" :")
@@ -162,13 +158,12 @@ def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Stor
             raise UserError(f"{name}: the notebook did not run to its end ({message}).") from error
         plain = _parse(after.read_bytes(), name)
     seconds = time.monotonic() - began
-    _finish(plain, hide={str(root): ".", str(store.root): "results", sys.prefix: "environment", str(Path.home()): "~"})
+    _finish(plain, hide={str(root): ".", str(store.root): "results", str(Path.home()): "~"})
     inspect(plain, origin, name=name)
     text = json.dumps(plain, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     manifest = Manifest(source=_sha256(content), inputs=now, executed=_sha256(text.encode()), seconds=round(seconds, 2))
     write(executed, text.encode())
     write(manifest_path(executed), (json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n").encode())
-    return seconds
 
 
 def inspect(executed: Mapping[str, Any], source: Mapping[str, Any], *, name: str) -> None:
@@ -183,9 +178,6 @@ def inspect(executed: Mapping[str, Any], source: Mapping[str, Any], *, name: str
     made = [(cell["cell_type"], _text(cell)) for cell in executed["cells"] if "injected-parameters" not in _tags(cell)]
     if made != [(cell["cell_type"], _text(cell)) for cell in source["cells"]]:
         raise UserError(f"{name}: the executed copy comes from another source than the notebook in book/.")
-    run = executed["metadata"].get("papermill", {})
-    if not run.get("end_time") or run.get("exception"):
-        raise UserError(f"{name}: the copy was not executed to its end by papermill.")
     for cell in executed["cells"]:
         if cell["cell_type"] != "code":
             continue
@@ -197,6 +189,9 @@ def inspect(executed: Mapping[str, Any], source: Mapping[str, Any], *, name: str
             raise UserError(f"{where}: the cell was not executed.")
         if any(kind in output.get("data", {}) for output in cell["outputs"] for kind in PICTURES):
             _alternative(cell["metadata"].get("mystnb", {}), where)
+    run = executed["metadata"].get("papermill", {})
+    if not run.get("end_time") or run.get("exception"):
+        raise UserError(f"{name}: the copy was not executed to its end by papermill.")
 
 
 def manifest_path(executed: Path) -> Path:
@@ -208,7 +203,7 @@ def read(path: Path, name: str) -> dict[str, Any]:
     """A notebook as plain JSON data.
 
     Raises:
-        UserError: the file is no notebook of format 4.
+        UserError: the file is no notebook of format 4, or names no kernel.
     """
     return _parse(path.read_bytes(), name)
 
@@ -220,10 +215,13 @@ def _sha256(content: bytes) -> str:
 def _parse(content: bytes, name: str) -> dict[str, Any]:
     try:
         notebook: dict[str, Any] = json.loads(content)
+        notebook["metadata"]["kernelspec"]["name"]
         if notebook["nbformat"] != 4 or not isinstance(notebook["cells"], list):
             raise ValueError
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{name} is not a notebook of format 4: repair or restore the file.") from None
+        raise UserError(
+            f"{name} is not a notebook of format 4 with a Python kernel: repair it, or open and save it in Jupyter."
+        ) from None
     return notebook
 
 
@@ -233,9 +231,14 @@ def _finish(notebook: dict[str, Any], *, hide: Mapping[str, str]) -> None:
     for field in ("input_path", "output_path", "environment_variables", "default_parameters"):
         run.pop(field, None)
     for cell in notebook["cells"]:
-        for tag, added in (("parameters", "remove-cell"), ("injected-parameters", "hide-input")):
-            if tag in _tags(cell) and added not in _tags(cell):
-                cell["metadata"]["tags"] = [*_tags(cell), added]
+        if "parameters" in _tags(cell):
+            _tag(cell, "remove-cell")
+        if "injected-parameters" in _tags(cell):
+            _tag(cell, "hide-input")
+            cell["metadata"]["mystnb"] = {
+                "code_prompt_show": "Show the parameters of this page",
+                "code_prompt_hide": "Hide the parameters of this page",
+            }
         if "outputs" in cell:
             cell["outputs"] = _replace(cell["outputs"], hide)
 
@@ -276,6 +279,11 @@ def _text(cell: Mapping[str, Any]) -> str:
 def _tags(cell: Mapping[str, Any]) -> list[str]:
     tags: list[str] = cell["metadata"].get("tags", [])
     return tags
+
+
+def _tag(cell: Mapping[str, Any], tag: str) -> None:
+    if tag not in _tags(cell):
+        cell["metadata"]["tags"] = [*_tags(cell), tag]
 
 
 def _meaning(path: Path) -> bytes:
