@@ -16,8 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bioinspired.answers import correct
 from bioinspired.attacks import arguments
 from bioinspired.attacks.frozen import Model, frozen
+from bioinspired.attacks.norms import ball, per_image
+from bioinspired.attacks.result import Result
 from bioinspired.errors import UserError
 
 
@@ -115,52 +118,96 @@ class Adapter(nn.Module):
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a guarded attack returned, and its passes: totals over the images, not counting the guard's own."""
+class Task:
+    """What a foreign attack is asked for: a norm ("linf", "l2", "l1", or "l0": how many values change), its eps, and
+    how many classes the model has."""
 
-    x_adv: Tensor
-    forwards: int
-    backwards: int
+    norm: str
+    eps: float
+    classes: int
+
+
+Foreign = Callable[[Adapter, Tensor, Tensor, Task], Tensor]
+"""An attack of another library: from an adapter, images [n, C, H, W], labels and a task to images."""
 
 
 def guarded(
-    attack: Callable[[Adapter, Tensor, Tensor], Tensor],
+    attack: Foreign,
     model: Model,
     x: Tensor,
     y: Tensor,
     *,
     name: str,
+    norm: str,
+    eps: float,
     generator: torch.Generator | None = None,
-) -> Run:
-    """Runs one attack of another library.
+    classes: int = 2,
+    channels: int | None = None,
+) -> Result:
+    """Runs one attack of another library and judges its images by this library's rules.
+
+    Only images that the model answers correctly are attacked. What comes back is detached, clipped to [0, 1], brought
+    into the ball and shown to the model once more.
 
     Args:
-        attack: from an `Adapter`, images [n, C, H, W] and labels to images.
+        attack: the attack; what it returns need not lie in the ball.
         model: any callable from images in [0, 1] to logits.
         x: images in [0, 1], floating-point [n, ...].
         y: labels, integers [n].
         name: of the attack, for messages.
+        norm, eps: the ball.
         generator: where the attack's randomness comes from; None is a fixed seed.
+        classes: fewest classes that the attack works with.
+        channels: how many channels it needs, if it matters.
 
     Returns:
-        Finite images in [0, 1], of the shape and on the device of x, without a graph. No ball is enforced here.
+        The result. Passes per image are the mean over the attacked images, for libraries do not tell them apart.
 
     Raises:
         UserError: the images or labels are not as described, or the attack cannot run on this model.
     """
     x, y = arguments.images(x, y)
+    eps = arguments.length(eps, "eps")
+    with frozen(model, x.device):
+        rows = correct(model, x, y).nonzero().squeeze(1)
+        with torch.no_grad():
+            known = model(x[:1]).shape[1] if len(x) else classes
+    forwards, backwards = torch.ones_like(y), torch.zeros_like(y)
     adapter = Adapter(model, x.shape[1:], x.device)
-    with undisturbed(adapter, x.device, generator=generator):
-        try:
-            found = attack(adapter, x.clone().reshape(len(x), *adapter.shown), y.clone())
-        except (UserError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:
-            reason = (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")
-            raise UserError(
-                f"{name} cannot attack this model on images of shape {list(x.shape[1:])}: {reason}; "
-                "take another attack from `bioinspired attack --list`."
-            ) from error
-    found = found.detach().to(x).reshape(x.shape)
-    found = torch.where(found.isfinite(), found, x).clamp(0, 1)
-    return Run(found, adapter.forwards, adapter.backwards)
+    if known < classes:
+        raise UserError(f"{name} needs {classes} classes or more and the model has {known}: take another attack.")
+    if channels not in (None, adapter.shown[0]):
+        raise UserError(f"{name} needs images of {channels} channels, not {adapter.shown[0]}: take another attack.")
+    x_adv = x.clone()
+    if len(rows):
+        with undisturbed(adapter, x.device, generator=generator):
+            try:
+                images = x[rows].reshape(len(rows), *adapter.shown)
+                found = attack(adapter, images, y[rows].clone(), Task(norm, eps, known))
+            except (UserError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:
+                reason = (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")
+                raise UserError(
+                    f"{name} cannot attack this model on images of shape {list(x.shape[1:])} ({reason}): "
+                    "take another attack from `bioinspired attack --list`."
+                ) from error
+        found = found.detach().to(x).reshape(x[rows].shape)
+        x_adv[rows] = within(torch.where(found.isfinite(), found, x[rows]).clamp(0, 1), x[rows], norm, eps)
+        forwards[rows] += 1 + -(-adapter.forwards // len(rows))
+        backwards[rows] += -(-adapter.backwards // len(rows))
+    with frozen(model, x.device):
+        return Result(x_adv, ~correct(model, x_adv, y), forwards, backwards)
+
+
+def within(x_adv: Tensor, x: Tensor, norm: str, eps: float) -> Tensor:
+    """Images brought into the ball: shortened on the way to the clean image; in "l0" taken back if they change more
+    than eps values."""
+    delta = x_adv - x
+    if norm == "l0":
+        many = (delta != 0).flatten(1).sum(1) > eps
+        return torch.where(per_image(many, x), x, x_adv)
+    if norm == "linf":
+        return (x + delta.clamp(-eps, eps)).clamp(0, 1)
+    factor = (eps / ball(norm).size(delta).clamp_min(1e-12)).clamp_max(1)
+    return torch.where(per_image(factor < 1, x), x + per_image(factor, x) * delta, x_adv)
