@@ -31,7 +31,7 @@ release-check: $(READY)
 # uv comes from PATH where there is one, else into a virtual environment of its own.
 $(READY): uv.lock pyproject.toml
 	@command -v uv >/dev/null || test -x .uv/bin/uv || { echo "installing uv into .uv"; $(PYTHON) -m venv .uv && .uv/bin/python -m pip --quiet install uv; }
-	@PATH="$$PATH:$(CURDIR)/.uv/bin"; uv sync --locked --extra book
+	@PATH="$$PATH:$(CURDIR)/.uv/bin"; uv sync --locked --extra book --compile-bytecode
 	@touch $@
 
 clean:

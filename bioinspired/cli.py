@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -48,11 +50,12 @@ def book(
     chosen = [name.strip() for name in only.split(",") if name.strip()] or list(studies.NAMES)
     wanted = [studies.study(name, scale, dataset=dataset) for name in chosen]
     place = open_store(scale, store)
-    if scale == "full":
-        _say_what_is_missing(wanted, place)
-    else:
-        make(wanted, place, workers=workers)
-    build(store=place, dataset=dataset, only=chosen if only else (), say=_say)
+    with _stoppable():
+        if scale == "full":
+            _say_what_is_missing(wanted, place)
+        else:
+            make(wanted, place, workers=workers)
+        build(store=place, dataset=dataset, only=chosen if only else (), say=_say)
 
 
 @app.command()
@@ -76,7 +79,8 @@ def run(
     chosen = _device(device)
     if dry_run:
         _dry_run(wanted, place, tier=tier, device=chosen, refresh=refresh, workers=workers)
-    else:
+        return
+    with _stoppable():
         make(wanted, place, tier=tier, device=chosen, refresh=refresh or None, workers=workers)
 
 
@@ -177,7 +181,7 @@ def data(
 
 
 def main() -> None:
-    """Runs a command; a user's mistake is one sentence and exit code 2, Ctrl-C exit code 130."""
+    """Runs a command; a user's mistake is one sentence and exit code 2."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -185,6 +189,13 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C ends a command with a sentence and exit code 130."""
+    try:
+        yield
     except KeyboardInterrupt:
         print("stopped: what had finished is kept, and the same command goes on from there.", file=sys.stderr)
         sys.exit(130)

@@ -14,6 +14,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from bioinspired.assessment import BASELINES
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.keys import strength
@@ -21,7 +22,6 @@ from bioinspired.results import Result
 from bioinspired.trials import Gallery
 
 WIDTH = 7.2  # inches; the text column of the rendered book
-BASELINES = ("standard", "pgd-trained", "noise-trained")
 
 sns.set_theme(style="whitegrid", palette="colorblind", context="notebook", font_scale=0.85)
 plt.rcParams["figure.dpi"] = 144

@@ -105,12 +105,17 @@ def noise(chapter: Chapter) -> Styler:
 
 
 def cells(chapter: Chapter, source_set: str) -> Styler:
-    """How far our numbers agree with the numbers a paper prints, table by table; shown, never judged."""
+    """How far our numbers agree with the numbers a paper prints, table by table; shown, never judged.
+
+    A number that is printed in two places counts once, where it stands first.
+    """
     claims = load(chapter.study.name)
     data = chapter.study.trials[0].network.data
     rows = []
-    for place in dict.fromkeys(cell.place for cell in claims.cells if cell.source_set == source_set):
-        here = [cell for cell in claims.cells if (cell.source_set, cell.place) == (source_set, place)]
+    for place in dict.fromkeys(c.place for c in claims.cells if c.source_set == source_set and not c.same_as):
+        here = [
+            cell for cell in claims.cells if (cell.source_set, cell.place) == (source_set, place) and not cell.same_as
+        ]
         ours = [_our_cell(chapter, cell) if cell.data == data.name else None for cell in here]
         found = agreement(ours, [cell.value for cell in here])
         rows.append(

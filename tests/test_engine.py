@@ -1,0 +1,254 @@
+"""The engine: makes what is missing, keeps what is there, survives being stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+
+import pytest
+
+from bioinspired import plan, worker
+from bioinspired.engine import run
+from bioinspired.errors import UserError
+from bioinspired.keys import key
+from bioinspired.records import Store, write
+from bioinspired.trials import (
+    Architecture,
+    Attack,
+    Clean,
+    Corruption,
+    Data,
+    DefectiveConv,
+    Gallery,
+    Images,
+    Measurement,
+    Network,
+    PGDTraining,
+    Recipe,
+    Study,
+    Trial,
+)
+
+PGD = Attack(name="pgd", eps="0.2", steps=2, random_start=True)
+
+
+class Here(Executor):
+    """Runs every task at once in the present process."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
+def network(seed, *, defense=None, **recipe):
+    return Network(
+        data=Data(name="digits", size=8, train=64),
+        architecture=Architecture(name="resnet18", width=2),
+        recipe=Recipe(epochs=1, batch=32, **recipe),
+        seed=seed,
+        defense=defense,
+    )
+
+
+def ask(question, **more):
+    return Measurement(question=question, images=Images(n=12), **more)
+
+
+SOURCE = network(9)
+TRIALS = (
+    Trial(network=SOURCE, label="source", measurements=(ask(Clean()),)),
+    Trial(network=network(0), label="standard", measurements=(ask(Clean()), ask(PGD), ask(PGD, sources=(SOURCE,)))),
+    Trial(
+        network=network(0, defense=DefectiveConv(keep="0.5"), noise="0.1", adversary=PGDTraining(eps="0.1", steps=1)),
+        label="defended",
+        measurements=(
+            ask(Corruption(name="gaussian_noise", strength="0.1")),
+            ask(Attack(name="fgsm", eps="0.1")),
+            ask(PGD, sources=(SOURCE,)),
+            ask(Attack(name="mi_fgsm", eps="0.1", steps=2), sources=(SOURCE, network(0))),
+            Measurement(question=Gallery(attack=PGD)),
+        ),
+    ),
+)
+STUDY = Study(name="defective_conv", scale="smoke", trials=TRIALS, fidelity="proxy", changes="tiny")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("store"), "smoke")
+    marks = {(key(network(0)), key(ask(PGD))): {"claim": "a" * 64}}
+    assert run([STUDY], store, executor=Here(), criteria=marks) == []
+    return store
+
+
+def copied(store, folder):
+    import shutil
+
+    shutil.copytree(store.root, folder, dirs_exist_ok=True)
+    return Store(folder, store.scale)
+
+
+def states(store, study=STUDY):
+    return [unit.state for unit in plan.units(study, store)]
+
+
+def finished(store):
+    return {
+        (record.key, name): unit["finished"]
+        for record in store.records()
+        for name, unit in record.provenance["units"].items()
+    }
+
+
+def test_everything_asked_for_is_made_once(made):
+    assert set(states(made)) == {"done"}
+    calls = []
+    assert run([STUDY], made, executor=Here(), ended=calls.append) == []
+    assert calls == []
+
+
+def test_two_equal_runs_give_equal_measurements(made, tmp_path):
+    again = Store(tmp_path, "smoke")
+    run([replace(STUDY, trials=TRIALS[::-1])], again, executor=Here())
+    for one, other in zip(made.records(), again.records(), strict=True):
+        assert json.dumps(one.measurements, sort_keys=True) == json.dumps(other.measurements, sort_keys=True)
+        assert one.training == other.training
+        assert one.unit("training")["weights"] == other.unit("training")["weights"]
+
+
+def test_a_measurement_carries_the_claims_it_feeds(made):
+    record = made.read(key(network(0)))
+    assert record.unit(key(ask(PGD)))["criteria"] == {"claim": "a" * 64}
+    assert record.unit(key(ask(Clean())))["criteria"] == {}
+
+
+def test_a_transfer_keeps_source_and_target_bits(made):
+    record = made.read(key(network(0)))
+    entry = record.measurements[key(ask(PGD, sources=(SOURCE,)))]
+    assert set(entry["bits"]) == {"correct", "source_correct"}
+    assert record.unit(key(ask(PGD, sources=(SOURCE,))))["sources"] == {
+        key(SOURCE): made.read(key(SOURCE)).unit("training")["weights"]
+    }
+
+
+@pytest.mark.parametrize(("scale", "remade"), [("smoke", True), ("full", False)])
+def test_stale_units_are_made_again_at_smoke_scale_and_shown_at_full(made, tmp_path, monkeypatch, scale, remade):
+    store = copied(made, tmp_path)
+    if scale == "full":
+        (tmp_path / "smoke").rename(tmp_path / "full")
+        store = Store(tmp_path, "full")
+    study = replace(STUDY, scale=scale, trials=TRIALS[:2])
+    monkeypatch.setattr(plan, "code_hash", lambda roots: "b" * 64)
+    monkeypatch.setattr(worker, "code_hash", lambda roots: "b" * 64)
+    assert set(states(store, study)) == {"stale"}
+    calls = []
+    run([study], store, executor=Here(), ended=calls.append)
+    assert bool(calls) == remade
+    assert set(states(store, study)) == ({"done"} if remade else {"stale"})
+    if not remade:
+        run([study], store, executor=Here(), refresh=True)
+        assert set(states(store, study)) == {"done"}
+
+
+def test_weights_that_are_gone_are_made_again_for_a_new_question_and_old_answers_stay(made, tmp_path):
+    store = copied(made, tmp_path)
+    before = finished(store)
+    store.weights(key(network(0))).unlink()
+    assert set(states(store)) == {"done"}
+    new = replace(TRIALS[1], measurements=(*TRIALS[1].measurements, ask(Attack(name="fgsm", eps="0.3"))))
+    run([replace(STUDY, trials=(TRIALS[0], new, TRIALS[2]))], store, executor=Here())
+    after = finished(store)
+    assert set(states(store)) == {"done"}
+    kept = {pair for pair, when in before.items() if after[pair] == when or pair[1] == "training"}
+    assert kept == set(before)
+
+
+def test_measurements_made_on_other_weights_do_not_mix(made, tmp_path):
+    store = copied(made, tmp_path)
+
+    def other_weights(record):
+        units = record.provenance["units"]
+        changed = units | {"training": units["training"] | {"weights": "c" * 64}}
+        return replace(record, provenance=record.provenance | {"units": changed})
+
+    store.update(key(SOURCE), other_weights)
+    missing = [unit for unit in plan.units(STUDY, store) if unit.state == "missing"]
+    assert {unit.trial.label for unit in missing} == {"source", "standard", "defended"}
+    assert all(unit.trial.label == "source" or unit.measurement.sources for unit in missing)
+
+
+def test_a_damaged_record_is_set_aside_and_made_again(made, tmp_path):
+    store = copied(made, tmp_path)
+    path = store.path(key(network(0)))
+    write(path, path.read_bytes()[:500])
+    assert states(store).count("damaged") == 4
+    run([STUDY], store, executor=Here())
+    assert set(states(store)) == {"done"}
+    assert [aside.name for aside in (store.folder / "aside").iterdir()] == [path.name]
+
+
+def test_one_task_that_cannot_be_done_does_not_stop_the_others(made, tmp_path, monkeypatch):
+    make = worker.training.make
+
+    def refuse(network, *arguments):
+        if network.seed == 9:
+            raise UserError("no such luck.")
+        return make(network, *arguments)
+
+    monkeypatch.setattr(worker.training, "make", refuse)
+    store = Store(tmp_path, "smoke")
+    failures = run([STUDY], store, executor=Here())
+    assert [failure.why for failure in failures] == ["no such luck."]
+    done = [unit for unit in plan.units(STUDY, store) if unit.state == "done"]
+    assert {unit.trial.label for unit in done} == {"standard", "defended"}
+    assert len(done) == 1 + 2 + 1 + 3
+
+
+def test_transfers_from_one_source_are_made_once(made):
+    found = plan.units(STUDY, Store(made.root, "laptop"))
+    shared = [task for task in plan.measuring_tasks(found) if task.questions[0][1] == ask(PGD, sources=(SOURCE,))]
+    assert [len(task.questions) for task in shared] == [2]
+
+
+def command(store, *more):
+    arguments = ["run", "defective_conv", "--scale", "smoke", "--device", "cpu", "--store", str(store), *more]
+    return [sys.executable, "-m", "bioinspired", *arguments]
+
+
+def made_so_far(store):
+    return finished(Store(store, "smoke"))
+
+
+def wait_for(process, store, units):
+    while process.poll() is None and len(made_so_far(store)) < units:
+        time.sleep(0.05)
+
+
+def test_a_run_stopped_at_any_moment_goes_on_where_it_was(tmp_path):
+    before = {}
+    for stop, units in ((signal.SIGINT, 3), (signal.SIGKILL, 9), (signal.SIGKILL, 20)):
+        process = subprocess.Popen(command(tmp_path), stderr=subprocess.PIPE, text=True, start_new_session=True)
+        wait_for(process, tmp_path, len(before) + units)
+        os.kill(process.pid, stop)
+        errors = process.communicate(timeout=60)[1]
+        if stop == signal.SIGINT:
+            assert process.returncode == 130
+            assert "what had finished is kept" in errors
+            assert "Traceback" not in errors
+        time.sleep(1.5)  # the workers notice within a second that they are alone
+        after = made_so_far(tmp_path)
+        assert before.items() <= after.items()
+        before = after
+    done = subprocess.run(command(tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert before.items() <= made_so_far(tmp_path).items()
+    dry = subprocess.run(command(tmp_path, "--dry-run"), capture_output=True, text=True, check=True)
+    assert dry.stdout.startswith("0 networks to train, 0 measurements to make")
