@@ -28,6 +28,9 @@ from bioinspired.staleness import without_docstrings
 STORE_VARIABLE = "BIOINSPIRED_STORE"
 """Environment variable through which a notebook finds the records: its value never appears on a page."""
 
+READ_ONLY_VARIABLE = "BIOINSPIRED_READ_ONLY"
+"""Set while the book is built: a notebook then shows what is there, and trains nothing."""
+
 START_TIMEOUT = 180
 """Seconds a kernel may take to start; a machine with two busy cores needs more than papermill's 60."""
 
@@ -299,15 +302,17 @@ def _meaning(path: Path) -> bytes:
 @contextlib.contextmanager
 def _environment(store: Store) -> Iterator[None]:
     """Kernels inherit the environment of this process."""
-    before = os.environ.get(STORE_VARIABLE)
-    os.environ[STORE_VARIABLE] = str(store.root)
+    settings = {STORE_VARIABLE: str(store.root), READ_ONLY_VARIABLE: "1"}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[STORE_VARIABLE]
-        else:
-            os.environ[STORE_VARIABLE] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

@@ -56,7 +56,8 @@ def write_notebook(path: Path, *cells: dict[str, Any], parameters: dict[str, Any
 
 
 def good_cells() -> list[dict[str, Any]]:
-    seen = "import os\nprint('at', scale, 'in', os.getcwd(), os.path.expanduser('~'), os.environ['BIOINSPIRED_STORE'])"
+    told = "os.environ['BIOINSPIRED_STORE'], os.environ['BIOINSPIRED_READ_ONLY']"
+    seen = f"import os\nprint('at', scale, 'in', os.getcwd(), os.path.expanduser('~'), {told})"
     return [code(seen), code(PICTURE, mystnb={"image": {"alt": ALT}})]
 
 
@@ -140,7 +141,7 @@ def test_nothing_of_this_machine_is_on_a_page(finished: Path) -> None:
     executed = json.loads((finished / "_build" / "source" / CHAPTER).read_text(encoding="utf-8"))
     assert not {"input_path", "output_path"} & set(executed["metadata"]["papermill"])
     printed = next(cell for cell in executed["cells"] if cell.get("outputs"))["outputs"][0]["text"]
-    assert "".join(printed) == "at smoke in ./book/papers ~ results\n"
+    assert "".join(printed) == "at smoke in ./book/papers ~ results 1\n"
 
 
 def test_pages_reach_for_nothing_outside(finished: Path) -> None:
@@ -312,6 +313,12 @@ def test_two_builds_at_once(book: Path) -> None:
         with pytest.raises(UserError, match="Another build of this book is running"):
             make(book)
     assert make(book)[0] == "1 of 1 notebooks are unchanged"
+
+
+def test_notebooks_learn_that_they_only_read() -> None:
+    from bioinspired import chapter
+
+    assert notebooks.READ_ONLY_VARIABLE == chapter.READ_ONLY
 
 
 def test_outside_a_checkout(tmp_path: Path) -> None:

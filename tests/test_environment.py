@@ -24,7 +24,7 @@ OLDER = {"requests", "urllib3", "idna", "chardet", "sphinx", "sphinxcontrib-bibt
 ON_PYPI = {"pytorch": "torch"}
 """Names that conda-forge spells differently."""
 
-IMPORTED_AS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "jupyter_book": "jupyter-book"}
+IMPORTED_AS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipython", "myst_nb": "myst-nb"}
 
 
 @pytest.fixture(scope="module")
