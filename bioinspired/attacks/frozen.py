@@ -23,9 +23,11 @@ def frozen(model: Model, device: torch.device) -> Iterator[None]:
     `requires_grad` of every parameter, and the global states of torch, numpy and Python's random numbers, which a
     model may use and the attacks do not. `param.grad` is never touched.
 
-    A plain function is taken as it is: freezing what it calls is its owner's business.
+    A plain function is taken as it is: freezing what it calls is its owner's business. An object that is no module but
+    has one as its `model`, such as an `Expectation`, stands for that module.
     """
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    owner = model if isinstance(model, nn.Module) else getattr(model, "model", model)
+    modules = list(owner.modules()) if isinstance(owner, nn.Module) else []
     modes = [(module, module.training) for module in modules]
     parameters = [
         (parameter, parameter.requires_grad)
@@ -34,16 +36,8 @@ def frozen(model: Model, device: torch.device) -> Iterator[None]:
         if parameter is not None
     ]
     root_trains = bool(modules) and modules[0].training
-    buffers = (
-        []
-        if root_trains
-        else [
-            (buffer, buffer.clone())
-            for module, training in modes
-            if training
-            for buffer in module.buffers(recurse=False)
-        ]
-    )
+    still_training = [] if root_trains else [module for module in modules if module.training]
+    buffers = [(buffer, buffer.clone()) for module in still_training for buffer in module.buffers(recurse=False)]
     noise = noise_state(device)
     try:
         for parameter, _ in parameters:

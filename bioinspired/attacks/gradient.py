@@ -17,15 +17,13 @@ from torch import Tensor
 
 from bioinspired.attacks import arguments
 from bioinspired.attacks.ascent import Ascent
+from bioinspired.attacks.batches import remaining
 from bioinspired.attacks.frozen import Model, frozen, noise_state, same_noise
 from bioinspired.attacks.losses import Loss, check_known, verdict
 from bioinspired.attacks.norms import ball
 from bioinspired.attacks.queries import Queries
 from bioinspired.attacks.result import Result
 from bioinspired.errors import UserError
-
-LEAST_BATCH = 8
-"""Batches shrink no further than this: the same image gives other bits in a batch of 1 to 3 than in a larger one."""
 
 
 def fgsm(
@@ -258,20 +256,6 @@ class _Runs:
                 if path is not None:
                     path.keep(index)
         best.see(ascent.rows, ascent.current, verdict(ascent.look(), ascent.y))
-
-
-def remaining(finished: Tensor) -> Tensor:
-    """The rows of a batch to go on with: all that are not finished, and as many others as fill up its new size."""
-    left = len(finished) - int(finished.sum())
-    if not left:
-        return finished.new_zeros(0, dtype=torch.int64)
-    return finished.sort(stable=True).indices[: bucket(left)].sort().values
-
-
-def bucket(size: int) -> int:
-    """The batch size that this many images go on with: few sizes in all, because each new one costs a warm-up."""
-    spacing = max(LEAST_BATCH, 1 << max(size.bit_length() - 3, 0))
-    return -(-size // spacing) * spacing
 
 
 class _Best:

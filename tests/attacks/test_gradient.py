@@ -7,7 +7,8 @@ import torchattacks
 from torch import nn
 
 from bioinspired.attacks import fgsm, mi_fgsm, pgd
-from bioinspired.attacks.gradient import LEAST_BATCH, bucket, iterates
+from bioinspired.attacks.batches import LEAST_BATCH, bucket
+from bioinspired.attacks.gradient import iterates
 from bioinspired.attacks.losses import verdict
 from bioinspired.attacks.norms import BALLS
 from bioinspired.errors import UserError

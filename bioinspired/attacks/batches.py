@@ -1,0 +1,74 @@
+"""Batches that shrink as their images finish, in few sizes and never below a least one."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+LEAST_BATCH = 8
+"""Batches shrink no further than this: the same image gives other bits in a batch of 1 to 3 than in a larger one."""
+
+
+def remaining(finished: Tensor) -> Tensor:
+    """The rows of a batch to go on with: all that are not finished, and as many others as fill up its new size."""
+    left = len(finished) - int(finished.sum())
+    if not left:
+        return finished.new_zeros(0, dtype=torch.int64)
+    return finished.sort(stable=True).indices[: bucket(left)].sort().values
+
+
+def bucket(size: int) -> int:
+    """The batch size that this many images go on with: few sizes in all, because each new one costs a warm-up."""
+    spacing = max(LEAST_BATCH, 1 << max(size.bit_length() - 3, 0))
+    return -(-size // spacing) * spacing
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that an attack of an ensemble works on.
+
+    Attributes:
+        x: [m, ...] in [0, 1].
+        y: int64 [m], labels.
+        rows: int64 [m], which images of the counted batch they are.
+        finished: bool [m], images that are fooled already and only fill up the batch.
+        targets: int64 [m], classes to lead them to, or None.
+    """
+
+    x: Tensor
+    y: Tensor
+    rows: Tensor
+    finished: Tensor
+    targets: Tensor | None = None
+
+
+class Found:
+    """What an attack of an ensemble has found.
+
+    Attributes:
+        fooled: bool [m], those that were finished before included.
+        points: [m, ...], points that fool; the image itself elsewhere.
+    """
+
+    def __init__(self, images: Images) -> None:
+        self.fooled = images.finished.clone()
+        self.points = images.x.clone()
+
+    def record(self, at: Tensor, points: Tensor, fooled: Tensor) -> None:
+        """Takes over the points that fool, for the images at these positions that were not fooled before."""
+        new = fooled & ~self.fooled[at]
+        self.points[at[new]] = points[new]
+        self.fooled[at[new]] = True
+
+
+class Batch:
+    """Tensors whose first dimension is the batch, cut down together.
+
+    Subclasses hold such tensors as attributes; everything else they hold stays as it is.
+    """
+
+    def keep(self, index: Tensor) -> None:
+        """Goes on with these rows only."""
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value[index])

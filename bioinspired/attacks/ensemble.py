@@ -1,0 +1,183 @@
+"""AutoAttack: four attacks one after the other, each on the images that the ones before have not fooled.
+
+Croce and Hein, 2020 (arXiv 2003.01690), and 2021 (arXiv 2103.01208) for L1, with the members, order and budgets of
+the authors' implementation:
+
+    standard   apgd-ce    100 steps                                         (L1: 5 restarts)
+               apgd-t     100 steps towards each of 9 classes               (L1: of 5)
+               fab-t      100 steps towards each of 9 classes
+               square     5,000 proposals
+    rand       apgd-ce, apgd-dlr    100 steps, 20 draws for every gradient and for every verdict
+
+The classes are the most likely wrong ones; with fewer than 10 classes, all of them. The difference of logits ratio
+(dlr) is defined from 3 classes on, targeted from 4; below that the margin takes its place.
+
+What differs from the authors' implementation saves time and fools the same images, up to what another sequence of
+random numbers does: an image leaves a batch as soon as it is fooled, weights get no gradients, and Square asks nothing
+whose answer it knows.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bioinspired.attacks import arguments
+from bioinspired.attacks.apgd import apgd
+from bioinspired.attacks.batches import Found, Images, remaining
+from bioinspired.attacks.eot import Expectation
+from bioinspired.attacks.fab import fab
+from bioinspired.attacks.frozen import Model, frozen
+from bioinspired.attacks.losses import verdict
+from bioinspired.attacks.norms import ball
+from bioinspired.attacks.queries import Queries
+from bioinspired.attacks.result import Result
+from bioinspired.attacks.square import square
+from bioinspired.errors import UserError
+
+MEMBERS = {"standard": ("apgd-ce", "apgd-t", "fab-t", "square"), "rand": ("apgd-ce", "apgd-dlr")}
+"""The attacks of each version, in their order."""
+
+STEPS = 100
+PROPOSALS = 5000
+TARGETS = 9
+
+
+@dataclass(frozen=True)
+class EnsembleResult(Result):
+    """The outcome of AutoAttack.
+
+    Attributes:
+        member: int64 [n], which member fooled each image: an index into `members`, -1 for an image that is wrong as it
+            is, -2 for one that was not fooled.
+        members: the names of the members, in order.
+    """
+
+    member: Tensor
+    members: tuple[str, ...]
+
+    def fooled_by(self, name: str) -> Tensor:
+        """bool [n], the images that this member fooled; those before it had not."""
+        return self.member == self.members.index(name)
+
+
+def autoattack(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    norm: str,
+    eps: float,
+    version: str = "standard",
+    generator: torch.Generator | None = None,
+    batch: int = 512,
+) -> EnsembleResult:
+    """The ensemble of Croce and Hein.
+
+    Args:
+        model: any callable from images [n, ...] in [0, 1] to logits [n, k], k from 2 on. A module in training mode is
+            attacked in evaluation mode; mode, gradients and global random state are afterwards as before.
+        x: float32 or float64 [n, ...] in [0, 1], with one to three dimensions per image.
+        y: integers [n], the labels.
+        norm: "linf", "l2" or "l1".
+        eps: radius of the ball in the units of x.
+        version: "standard", or "rand" for models that draw random numbers when they answer.
+        generator: where the random numbers come from; None is a generator seeded with 0.
+        batch: images shown to the model at once.
+
+    Returns:
+        For every image a point that fools the model, or the image itself; and which member found it.
+
+    Raises:
+        UserError: an argument is wrong.
+    """
+    x, y = arguments.images(x, y)
+    eps = arguments.length(eps, "eps")
+    ball(norm)
+    if version not in MEMBERS:
+        raise UserError(f'There is no version "{version}" of AutoAttack: choose one of {", ".join(MEMBERS)}.')
+    if x.ndim > 4:
+        raise UserError(f"AutoAttack needs one to three dimensions per image and gets shape {tuple(x.shape)}.")
+    if version == "rand" and not isinstance(model, Expectation):
+        model = Expectation(model)
+    dice = arguments.dice(generator)
+    batch = arguments.count(batch, "batch")
+    members = MEMBERS[version]
+    queries = Queries(model, y)
+    points = x.clone()
+    member = torch.full_like(y, -2)
+    if not len(x):
+        return EnsembleResult(points, member > -2, queries.forwards, queries.backwards, member, members)
+    with frozen(model, x.device):
+        logits = _answers(queries, x, batch)
+        member[verdict(logits, y) >= 0] = -1
+        for number, name in enumerate(members):
+            for rows in _batches(remaining(member > -2), batch):
+                for run in _runs(name, logits[rows], y[rows], norm, eps):
+                    left = remaining(member[rows] > -2)
+                    if not len(left):
+                        break
+                    among = rows[left]
+                    targets = None if run.targets is None else run.targets[left]
+                    images = Images(x[among], y[among], among, member[among] > -2, targets)
+                    found = run.attack(queries, images, dice)
+                    new = found.fooled & ~images.finished
+                    points[among[new]] = found.points[new]
+                    member[among[new]] = number
+        if x.is_cuda:
+            # Kernels choose their algorithm by the batch's shape: the verdict is that of one shape for all.
+            again = verdict(_answers(queries, points, batch), y) >= 0
+            member = torch.where(again, member.clamp_min(-1), -2)
+    queries.settle()
+    return EnsembleResult(points, member > -2, queries.forwards, queries.backwards, member, members)
+
+
+def _answers(queries: Queries, x: Tensor, batch: int) -> Tensor:
+    rows = torch.arange(len(x), device=x.device)
+    return torch.cat([queries.logits(x[part], part) for part in _batches(rows, batch)])
+
+
+def _batches(rows: Tensor, batch: int) -> tuple[Tensor, ...]:
+    """Parts of equal size, to one: the last one of a plain split could be too small."""
+    return torch.tensor_split(rows, -(-len(rows) // batch)) if len(rows) else ()
+
+
+@dataclass(frozen=True)
+class _Run:
+    attack: Callable[[Queries, Images, torch.Generator], Found]
+    targets: Tensor | None = None
+
+
+def _runs(name: str, logits: Tensor, y: Tensor, norm: str, eps: float) -> Iterator[_Run]:
+    """The runs of a member, in order; logits [n, k] are those of the clean images."""
+    classes = logits.shape[1]
+
+    def climb(loss: str) -> Callable[[Queries, Images, torch.Generator], Found]:
+        return lambda queries, images, generator: apgd(
+            queries, images, norm=norm, eps=eps, steps=STEPS, loss=loss, generator=generator
+        )
+
+    if name == "apgd-ce":
+        for _ in range(5 if norm == "l1" else 1):
+            yield _Run(climb("ce"))
+    elif name == "apgd-dlr":
+        yield _Run(climb("dlr" if classes >= 3 else "margin"))
+    elif name == "apgd-t":
+        for targets in _likely(logits, y, 5 if norm == "l1" else TARGETS):
+            yield _Run(climb("dlr" if classes >= 4 else "margin"), targets)
+    elif name == "fab-t":
+        for targets in _likely(logits, y, TARGETS):
+            yield _Run(lambda queries, images, _: fab(queries, images, norm=norm, eps=eps, steps=STEPS), targets)
+    else:
+        yield _Run(
+            lambda queries, images, generator: square(
+                queries, images, norm=norm, eps=eps, rounds=PROPOSALS, generator=generator
+            )
+        )
+
+
+def _likely(logits: Tensor, y: Tensor, targets: int) -> tuple[Tensor, ...]:
+    """The most likely wrong classes of each image, best first: tensors [n], fewer where there are few classes."""
+    others = logits.scatter(1, y.unsqueeze(1), -torch.inf)
+    return others.topk(min(targets, logits.shape[1] - 1), dim=1).indices.unbind(1)
