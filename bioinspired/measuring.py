@@ -117,7 +117,7 @@ def _white_box(attack: Attack, model: Model, x: Tensor, y: Tensor, seed: int) ->
     common: dict[str, Any] = {"norm": attack.norm, "eps": number(attack.eps)}
     generator = _generator(seed, x)
     if attack.name == "autoattack":
-        from bioinspired.attacks.autoattack import autoattack
+        from bioinspired.attacks.ensemble import autoattack
 
         result = autoattack(model, x, y, **common, generator=generator)
     else:

@@ -37,7 +37,7 @@ def modules_of_measurement(measurement: Measurement) -> frozenset[str]:
         roots.add("bioinspired.corruptions")
     attack = question.attack if isinstance(question, Gallery) else question
     if isinstance(attack, Attack):
-        roots.add("bioinspired.attacks.autoattack" if attack.name == "autoattack" else "bioinspired.attacks.gradient")
+        roots.add("bioinspired.attacks.ensemble" if attack.name == "autoattack" else "bioinspired.attacks.gradient")
     if measurement.sources:
         roots.add("bioinspired.attacks.momentum")
     return frozenset(roots)
