@@ -259,6 +259,19 @@ def test_pgd_training_shows_images_in_the_ball_that_are_harder(monkeypatch: pyte
         assert loss(after, y) > loss(before, y)
 
 
+def test_the_adversary_reaches_the_attack(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def noting(model: nn.Module, x: Tensor, y: Tensor, **options: Any) -> list[Tensor]:
+        asked.append({key: value for key, value in options.items() if key != "generator"})
+        return [x, x]
+
+    monkeypatch.setattr("bioinspired.attacks.gradient.iterates", noting)
+    training.make(tiny(epochs=1, adversary=PGDTraining(norm="l2", eps="1/5", steps=2, step_size="0.75")))
+    eps, step_size = pytest.approx(0.2), pytest.approx(0.15)
+    assert asked == [{"norm": "l2", "eps": eps, "steps": 2, "step_size": step_size, "random_start": True}] * 4
+
+
 def test_bf16_changes_the_arithmetic_and_not_the_weights_type() -> None:
     one_step = {"epochs": 1, "batch": 64}
     half, full = training.make(tiny(**one_step, precision="bf16")), training.make(tiny(**one_step))
