@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bioinspired.answers import correct, predict
+from bioinspired.attacks.result import Result
 from bioinspired.data import Split
 from bioinspired.keys import number
 from bioinspired.trials import Attack, Clean, Corruption, Gallery, Measurement
@@ -116,6 +117,7 @@ def transfer(model: Model, examples: Examples, y: Tensor, sources: Sequence[Mode
 def _white_box(attack: Attack, model: Model, x: Tensor, y: Tensor, seed: int) -> Outcome:
     common: dict[str, Any] = {"norm": attack.norm, "eps": number(attack.eps)}
     generator = _generator(seed, x)
+    result: Result
     if attack.name == "autoattack":
         from bioinspired.attacks.ensemble import autoattack
 

@@ -37,14 +37,13 @@ def verdicts(chapter: Chapter, source_set: str) -> Styler:
     rows = [
         {
             "claim": escape(found.headline.statement),
-            "where": f"{escape(found.headline.place)} ({found.headline.reliability})",
-            "paper": _claimed(found),
-            "ours": _effect(found.verdict),
-            "seeds": found.verdict.k or NOTHING,
-            "images": found.verdict.n or NOTHING,
             "verdict": badge(found.verdict.word, found.verdict.text),
             "holds, the paper's access": _holding(found.paper_access),
             "holds, white box": _holding(found.white_box),
+            "ours": _effect(found.verdict),
+            "paper": _claimed(found),
+            "seeds × images": f"{found.verdict.k} × {found.verdict.n}" if found.verdict.k else NOTHING,
+            "where it stands": f"{escape(found.headline.place)} ({found.headline.reliability})",
         }
         for found in chapter.assessments
         if found.headline.source_set == source_set

@@ -83,7 +83,7 @@ def _answer(task: Task, order: Order) -> None:
         if sources:
             if examples is None:
                 examples = measuring.craft(question, split, sources)
-                seconds = time.perf_counter() - start
+                seconds = (time.perf_counter() - start) / len(task.questions)
             start = time.perf_counter()
             outcome = measuring.transfer(model, examples, split.labels, sources)
         else:

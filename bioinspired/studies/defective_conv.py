@@ -34,6 +34,7 @@ DATASETS = {
     "laptop": ("digits", "mnist", "fashion_mnist", "cifar10"),
     "full": ("cifar10", "mnist"),
 }
+SHOWN = ("standard", "keep 0.1", "pgd-trained")
 SOURCE_SEED = 100  # sources are trained with this seed and the two after it; targets stay below
 
 
@@ -77,8 +78,8 @@ DIGITS = Setting(
     data=Data(name="digits", size=16),
     width=8,
     recipe=Recipe(epochs=8, batch=64, rate="0.1"),
-    adversary=PGDTraining(eps="0.15", steps=3, step_size="0.5"),
-    noise="0.2",
+    adversary=PGDTraining(eps="0.15", steps=2, step_size="0.75"),
+    noise="0.35",
     seeds=(0, 1, 2),
     sweep_seeds=(0,),
     sources=3,
@@ -86,7 +87,7 @@ DIGITS = Setting(
     white_box=tuple(_white_box(eps, steps=20) for eps in ("0.05", "0.1", "0.2", "0.3")),
     sigmas=("0.1", "0.3", "0.5"),
     gallery=_transfer("0.1", "0.2")[1],
-    auto=Attack(name="autoattack", eps="0.1"),
+    auto=Attack(name="autoattack", eps="0.2"),
     auto_images=50,
     images=None,
     changes="networks of width 8 trained for a few epochs on scikit-learn's 8x8 digits, up-sampled to 16x16",
@@ -131,7 +132,7 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         MNIST,
         data=Data(name="cifar10", size=32, train=10_000),
         recipe=Recipe(epochs=6, batch=64, rate="0.1", augmentation="crop_flip"),
-        adversary=PGDTraining(eps="8/255", steps=3, step_size="0.5"),
+        adversary=PGDTraining(eps="8/255", steps=2, step_size="0.75"),
         noise="0.1",
         transfer=COLOUR,
         white_box=tuple(_white_box(eps, steps=20) for eps in ("2/255", "4/255", "8/255", "16/255")),
@@ -182,7 +183,9 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
     for label, defense, recipe, used in _rows(setting, main, sweep):
         for seed in used:
             network = _network(setting, seed, defense=defense, recipe=recipe)
-            asked = _questions(setting, network, sources, first=seed == main[0])
+            asked = _questions(setting, sources)
+            if seed == main[0]:
+                asked += _shown(setting, label)
             out.append(Trial(network=network, label=label, measurements=asked, factors=_factors(defense)))
     return Study(
         name="defective_conv",
@@ -228,18 +231,20 @@ def _clean(setting: Setting) -> tuple[Measurement, ...]:
     return (Measurement(question=Clean(), images=Images(n=setting.images)),)
 
 
-def _questions(setting: Setting, network: Network, sources: list[Network], *, first: bool) -> tuple[Measurement, ...]:
+def _questions(setting: Setting, sources: list[Network]) -> tuple[Measurement, ...]:
     images = Images(n=setting.images)
     asked: list[Question] = [*setting.white_box]
     asked += [Corruption(name="gaussian_noise", strength=sigma) for sigma in setting.sigmas]
-    out = [*_clean(setting), *(Measurement(question=question, images=images) for question in asked)]
-    out += [
-        Measurement(question=attack, images=images, sources=(source,))
-        for attack in setting.transfer
-        for source in sources
-    ]
-    if first:
-        out.append(Measurement(question=Gallery(attack=setting.gallery)))
-        if setting.auto is not None:
-            out.append(Measurement(question=setting.auto, images=Images(n=setting.auto_images)))
-    return tuple(out)
+    alone = [Measurement(question=question, images=images) for question in asked]
+    moved = [Measurement(question=attack, images=images, sources=(s,)) for attack in setting.transfer for s in sources]
+    return (*_clean(setting), *alone, *moved)
+
+
+def _shown(setting: Setting, label: str) -> tuple[Measurement, ...]:
+    """What one seed of the rows that the page shows one by one is asked besides: a gallery, and AutoAttack."""
+    if label not in SHOWN:
+        return ()
+    gallery = (Measurement(question=Gallery(attack=setting.gallery)),)
+    if setting.auto is None:
+        return gallery
+    return (*gallery, Measurement(question=setting.auto, images=Images(n=setting.auto_images)))
