@@ -7,7 +7,7 @@ processor with the same number of threads gives the same weights, bit for bit.
 
 A defense is the module of `bioinspired.defenses` that its declaration's `kind` names, imported only here and only when
 it is asked for. Its function `apply(model, *, input_shape, generator, ...)` takes the declaration's other fields by
-their names and changes the model in place.
+their names and returns the defended model, which may be the one it was given, changed in place.
 """
 
 import dataclasses
@@ -142,7 +142,7 @@ def assemble(network: Network, device: str | torch.device = "cpu") -> nn.Module:
         seed = options.pop("mask_seed", None)
         generator = _stream(network.seed if seed is None else seed, "defense")
         defense = importlib.import_module(f"bioinspired.defenses.{network.defense.kind}")
-        defense.apply(model, **options, input_shape=(description.channels, size, size), generator=generator)
+        model = defense.apply(model, **options, input_shape=(description.channels, size, size), generator=generator)
     return model.to(device)
 
 

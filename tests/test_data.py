@@ -99,6 +99,19 @@ def test_digits_are_those_of_scikit_learn_each_once() -> None:
     assert set(seen) == original
 
 
+def test_digits_of_another_version_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = data._read_digits()
+    images[5, 0, 3, 3] ^= 1
+    monkeypatch.setattr(data, "_read_digits", lambda: (images, labels))
+    data._original.cache_clear()
+    sentence = "images of digits from scikit-learn are not the expected ones .* install the versions in uv.lock"
+    with pytest.raises(UserError, match=sentence):
+        data.load(Data(name="digits", size=8), "train"), data.load(Data(name="digits", size=8), "test")
+    assert data.check("digits").state == "damaged"
+    monkeypatch.undo()
+    assert data.check("digits").state == "embedded"
+
+
 def test_upsampling_is_bilinear() -> None:
     small = data.load(Data(name="digits", size=8), "test")
     large = data.load(Data(name="digits", size=16), "test")
@@ -173,6 +186,7 @@ def test_selections_are_nested_and_named(mnist: SimpleNamespace) -> None:
     assert data.select(split, Images()).id == "mnist28-train-6"
     part = data.load(Data(name="mnist", size=28, train=3), "train")
     assert torch.equal(part.images, three.images)
+    assert torch.equal(part.labels, three.labels)
     assert part.id == three.id
     with pytest.raises(UserError, match="mnist28-train-6 has 6 images, not 7"):
         data.select(split, Images(n=7))
