@@ -6,14 +6,14 @@ random, once and for all, and cut them off from the image: a *defective neuron* 
     z = BN(W * x)                      the normalised pre-activation, shape C x H x W
     M in {0, 1}^(C x H x W)            the mask of the layer, drawn once, the same for every image
 
-Then the layer computes
+Then the layer computes (arXiv 2007.14249, section 2)
 
-    y = ReLU( M (.) z )                (2.1)
+    y = ReLU( M (.) z )
 
 with (.) the elementwise product. Where M = 0 the output is ReLU(0) = 0 whatever the image. With a constant c instead
 of 0, the product becomes M (.) z + (1 - M) c.
 
-Four points decide what the method is:
+Four points decide what the method is; where the text leaves one open, the authors' released code settles it:
 
 - *The mask is fixed.* It is the same in training and in use, and nothing is rescaled, unlike dropout, which draws anew
   for each image and compensates.
