@@ -115,9 +115,8 @@ class _Climb(Batch):
         if found is None:
             return True
         fooled = verdict(logits, self.y) >= 0
-        if not bool(fooled.any()):
+        if not found.record(self.at, self.current, fooled):
             return True
-        found.record(self.at, self.current, fooled)
         index = remaining(found.fooled[self.at])
         if 0 < len(index) < len(fooled):
             self.keep(index)

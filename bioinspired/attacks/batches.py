@@ -54,11 +54,18 @@ class Found:
         self.fooled = images.finished.clone()
         self.points = images.x.clone()
 
-    def record(self, at: Tensor, points: Tensor, fooled: Tensor) -> None:
-        """Takes over the points that fool, for the images at these positions that were not fooled before."""
+    def record(self, at: Tensor, points: Tensor, fooled: Tensor) -> bool:
+        """Takes over the points that fool, for the images at these positions that were not fooled before.
+
+        Returns:
+            Whether there were any.
+        """
+        if not bool(fooled.any()):
+            return False
         new = fooled & ~self.fooled[at]
         self.points[at[new]] = points[new]
         self.fooled[at[new]] = True
+        return bool(new.any())
 
 
 class Batch:

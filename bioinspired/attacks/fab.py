@@ -47,8 +47,10 @@ def fab(queries: Queries, images: Images, *, norm: str, eps: float, steps: int) 
         search.current = torch.lerp(forward, back, alpha).clamp_(0, 1)
         fooled = verdict(queries.logits(search.current, search.rows), search.y) >= 0
         away = search.current - search.x
-        found.record(search.at, search.current, fooled & (size(away) <= eps))
+        within = fooled & (size(away) <= eps)
         search.current = torch.where(per_image(fooled, away), search.x + _BETA * away, search.current)
+        if not found.record(search.at, search.x + away, within):
+            continue
         index = remaining(found.fooled[search.at])
         if not len(index):
             break

@@ -10,6 +10,7 @@ from the same point. In Linf on small images this is most of them; the search ta
 
 import functools
 import math
+import sys
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ _SHARE = 0.8
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """The share of pixels in a window starts at 4/5 and is halved after these rounds."""
 _MOST_REMEMBERED = 1 << 15
+_AT_ONCE = 128
+_DRAWN_AT_ONCE = 1024
 _TINY = 1e-12
 
 
@@ -45,22 +48,26 @@ def square(
     kind: type[_Corners | _Windows] = _Corners if norm == "linf" else _Windows
     search = kind(queries, images, norm, eps, generator)
     search.begin()
-    for number in range(rounds):
-        found.record(search.at, search.points(), search.margin >= 0)
-        index = remaining(found.fooled[search.at])
-        if not len(index):
-            break
-        if len(index) < len(search.at):
-            search.keep(index)
-        search.propose(number, ~found.fooled[search.at])
-    found.record(search.at, search.points(), search.margin >= 0)
-    return found
+    number = 1
+    while True:
+        if found.record(search.at, search.points(), search.margin >= 0):
+            index = remaining(found.fooled[search.at])
+            if len(index) < len(search.at):
+                search.keep(index)
+        if number == rounds or not len(search.at):
+            return found
+        number += search.propose(number, rounds - number, ~found.fooled[search.at])
 
 
 def side(number: int, height: int, width: int) -> int:
     """The side of the window in a round, in pixels."""
     halvings = sum(number > threshold for threshold in _HALVINGS)
     return max(round(math.sqrt(_SHARE / 2**halvings * height * width)), 1)
+
+
+def _rounds_alike(number: int) -> int:
+    """How many rounds, from this one on, have the same window size."""
+    return next((threshold - number + 1 for threshold in _HALVINGS if number <= threshold), sys.maxsize)
 
 
 class _Search(Batch):
@@ -98,14 +105,20 @@ class _Search(Batch):
         # On a row of pixels the window is a stretch of the same number of pixels.
         return height, min(size if self._height > 1 else size * size, self._width)
 
-    def _places(self, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Random corners [m] of windows, and the pixels [m, height * width] inside."""
-        highest, rightmost = self._height - height + 1, self._width - width + 1
-        place = (self._uniform(len(self.at)) * (highest * rightmost)).long().clamp_max(highest * rightmost - 1)
-        corner = place // rightmost * self._width + place % rightmost
+    def _range(self, height: int, width: int) -> tuple[int, int]:
+        """How many places a window can take, downwards and across."""
+        # In images the last row and column of places stay unused, as in the authors' code: robust accuracies compare.
+        unused = 1 if len(self._shape) == 3 else 0
+        return max(self._height - height + 1 - unused, 1), max(self._width - width + 1 - unused, 1)
+
+    def _places(self, rounds: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Random places [m, rounds] of windows, and the pixels inside [m, rounds, height * width]."""
+        down, across = self._range(height, width)
+        place = (self._uniform(len(self.at), rounds) * (down * across)).long().clamp_max(down * across - 1)
+        corner = place // across * self._width + place % across
         device = corner.device
         inside = torch.arange(height, device=device).unsqueeze(1) * self._width + torch.arange(width, device=device)
-        return place, corner.unsqueeze(1) + inside.view(1, -1)
+        return place, corner.unsqueeze(2) + inside.view(1, 1, -1)
 
 
 class _Corners(_Search):
@@ -121,40 +134,56 @@ class _Corners(_Search):
         self._remembered = (0, 0)
         self.refused = torch.zeros(len(self.at), 0, dtype=torch.bool, device=self.x.device)
 
-    def propose(self, number: int, goes_on: Tensor) -> None:
+    def propose(self, number: int, most: int, goes_on: Tensor) -> int:
+        # Several rounds at once: each image passes over the proposals not worth asking to its next one that is.
         size = self._window(number)
-        place, inside = self._places(*size)
-        up = self._uniform(len(self.at), self._channels) < 0.5
-        pixels = inside.unsqueeze(1).expand(-1, self._channels, -1)
-        now, low, high = (image.flatten(2).gather(2, pixels) for image in (self.best, self.low, self.high))
-        proposed = torch.where(up.unsqueeze(2), high, low)
-        name = self._name(place, up, size)
-        worth_asking = goes_on & (proposed != now).flatten(1).any(1)
-        if name is not None:
-            worth_asking &= ~self.refused.gather(1, name).squeeze(1)
-        which = worth_asking.nonzero().squeeze(1)
-        if not len(which):
-            return
-        which = which.repeat(-(-bucket(len(which)) // len(which)))[: bucket(len(which))]
-        points = self.best[which].flatten(2).scatter_(2, pixels[which], proposed[which]).view(-1, *self.x.shape[1:])
-        margin = self._ask(points, self.rows[which], self.y[which])
-        better = margin > self.margin[which]
-        if name is not None:
-            self.refused[which, name[which].squeeze(1)] = True
-            self.refused[which[better]] = False
-        self.best[which[better]] = points[better]
-        self.margin[which[better]] = margin[better]
+        rounds = min(most, _rounds_alike(number), max(_AT_ONCE // (size[0] * size[1] * self._channels), 1))
+        images = len(self.at)
+        place, inside = self._places(rounds, *size)
+        up = self._uniform(images, self._channels, rounds) < 0.5
+        pixels = inside.view(images, 1, -1).expand(-1, self._channels, -1)
+        shape = (images, self._channels, rounds, -1)
+        low, high = (image.flatten(2).gather(2, pixels).view(shape) for image in (self.low, self.high))
+        proposed = torch.where(up.unsqueeze(3), high, low)
+        names = self._names(place, up, size)
+        pixels = pixels.view(shape)
+        number_of = torch.arange(rounds, device=place.device)
+        passed = torch.zeros_like(self.at)
+        while True:
+            now = self.best.flatten(2).gather(2, pixels.flatten(2)).view(shape)
+            worth_asking = (proposed != now).any(3).any(1) & (number_of >= passed.unsqueeze(1)) & goes_on.unsqueeze(1)
+            if names is not None:
+                worth_asking &= ~self.refused.gather(1, names)
+            which = worth_asking.any(1).nonzero().squeeze(1)
+            if not len(which):
+                return rounds
+            which = which.repeat(-(-bucket(len(which)) // len(which)))[: bucket(len(which))]
+            chosen = worth_asking[which].byte().argmax(1)  # the first
+            points = self.best[which].flatten(2)
+            points = points.scatter_(2, pixels[which, :, chosen], proposed[which, :, chosen]).view(
+                -1, *self.x.shape[1:]
+            )
+            margin = self._ask(points, self.rows[which], self.y[which])
+            better = margin > self.margin[which]
+            winners = which[better]
+            if names is not None:
+                self.refused[which, names[which, chosen]] = True
+                self.refused[winners] = False
+            self.best[winners] = points[better]
+            self.margin[winners] = margin[better]
+            goes_on = goes_on & (self.margin < 0)
+            passed[which] = chosen + 1
 
-    def _name(self, place: Tensor, up: Tensor, size: tuple[int, int]) -> Tensor | None:
-        """Each proposal's number [m, 1] among all of its size; None where there are too many to remember."""
-        places = (self._height - size[0] + 1) * (self._width - size[1] + 1)
+    def _names(self, place: Tensor, up: Tensor, size: tuple[int, int]) -> Tensor | None:
+        """Each proposal's number [m, rounds] among all of its size; None where there are too many to remember."""
+        places = math.prod(self._range(*size))
         if self._random or self._channels > 8 or places << self._channels > _MOST_REMEMBERED:
             return None
         if size != self._remembered:
             self._remembered = size
             self.refused = self.refused.new_zeros(len(self.at), places << self._channels)
-        signs = (up.long() << torch.arange(self._channels, device=up.device)).sum(1)
-        return ((place << self._channels) + signs).unsqueeze(1)
+        signs = (up.long() << torch.arange(self._channels, device=up.device).view(-1, 1)).sum(1)
+        return (place << self._channels) + signs
 
 
 class _Windows(_Search):
@@ -172,25 +201,33 @@ class _Windows(_Search):
         self.best = self._within(delta)
         self.margin = self._ask(self.best, self.rows, self.y)
 
-    def propose(self, number: int, goes_on: Tensor) -> None:
+    def propose(self, number: int, most: int, goes_on: Tensor) -> int:
+        # Several rounds at once, few in the beginning, where images still leave often.
         height, width = self._window(number)
-        _, inside = self._places(height, width)
-        _, emptied = self._places(height, width)
-        first, second = (pixels.unsqueeze(1).expand(-1, self._channels, -1) for pixels in (inside, emptied))
-        delta = (self.best - self.x).flatten(2)
-        either = torch.zeros_like(delta).scatter_(2, first, 1).scatter_(2, second, 1)
-        budget = self._length(delta * either)
+        rounds = min(most, _rounds_alike(number), number // 8 + 1, max(_DRAWN_AT_ONCE // (height * width), 1))
+        images = len(self.at)
+        _, inside = self._places(2 * rounds, height, width)
+        places = inside.view(images, 1, 2, rounds, -1).expand(-1, self._channels, -1, -1, -1)
         upright, turned = self._bumps(height, width), self._bumps(width, height).T
-        bumps = torch.where(self._uniform(len(self.at), 1, 1) < 0.5, upright.reshape(-1), turned.reshape(-1))
-        old = delta.gather(2, first)
-        new = bumps * self._signs(len(self.at), self._channels, 1) + old / (self._length(old) + _TINY)
+        bumps = torch.where(self._uniform(images, 1, rounds, 1) < 0.5, upright.reshape(-1), turned.reshape(-1))
+        bumps = bumps * self._signs(images, self._channels, rounds, 1)
+        for turn in range(rounds):
+            points = self._proposal(places[:, :, 0, turn], places[:, :, 1, turn], bumps[:, :, turn])
+            margin = self._ask(points, self.rows, self.y)
+            better = goes_on & (margin > self.margin)
+            self.margin = torch.where(better, margin, self.margin)
+            self.best = torch.where(better.view(-1, 1, 1, 1), points, self.best)
+            goes_on = goes_on & (self.margin < 0)
+        return rounds
+
+    def _proposal(self, filled: Tensor, emptied: Tensor, bumps: Tensor) -> Tensor:
+        delta = (self.best - self.x).flatten(2)
+        either = torch.zeros_like(delta).scatter_(2, filled, 1).scatter_(2, emptied, 1)
+        budget = self._length(delta * either)
+        old = delta.gather(2, filled)
+        new = bumps + old / (self._length(old) + _TINY)
         new = new / (self._length(new) + _TINY) * self._spend(budget, delta)
-        delta = delta.scatter(2, second, 0).scatter_(2, first, new).view_as(self.x)
-        points = self._within(delta)
-        margin = self._ask(points, self.rows, self.y)
-        better = goes_on & (margin > self.margin)
-        self.margin = torch.where(better, margin, self.margin)
-        self.best = torch.where(better.view(-1, 1, 1, 1), points, self.best)
+        return self._within(delta.scatter(2, emptied, 0).scatter_(2, filled, new).view_as(self.x))
 
     def _length(self, delta: Tensor) -> Tensor:
         """Length per channel, [m, c, 1]."""

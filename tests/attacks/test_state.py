@@ -7,13 +7,20 @@ import pytest
 import torch
 from torch import nn
 
-from bioinspired.attacks import fgsm, mi_fgsm, pgd
+from bioinspired.attacks import autoattack, ensemble, fgsm, mi_fgsm, pgd
 
 ATTACKS = {
     "fgsm": lambda model, x, y: fgsm(model, x, y, norm="linf", eps=0.1),
     "pgd": lambda model, x, y: pgd(model, x, y, norm="l2", eps=0.5, steps=3, random_start=True, restarts=2),
     "mi_fgsm": lambda model, x, y: mi_fgsm(model, x, y, eps=0.1, steps=3, diversity=0.5),
+    "autoattack": lambda model, x, y: autoattack(model, x, y, norm="linf", eps=0.02),
 }
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    monkeypatch.setattr(ensemble, "STEPS", 3)
+    monkeypatch.setattr(ensemble, "PROPOSALS", 5)
 
 
 class Fails(nn.Module):
