@@ -148,7 +148,9 @@ def claims(
                     "seeds": verdict.k,
                     "n": verdict.n,
                     "verdict": verdict.text,
-                    "holds": {"paper's access": found.paper_access.text, "white box": found.white_box.text},
+                    "holds": None
+                    if claim.access == "none"
+                    else {"paper's access": found.paper_access.text, "white box": found.white_box.text},
                     "criterion": claim.criterion,
                 }
             )

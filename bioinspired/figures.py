@@ -28,9 +28,11 @@ plt.rcParams["figure.dpi"] = 144
 
 
 def palette(labels: Sequence[str]) -> dict[str, tuple[float, float, float]]:
-    """One colour per label, the same in every figure of a chapter: baselines first, then the rest in order."""
-    order = [*BASELINES, *(label for label in labels if label not in BASELINES)]
-    return dict(zip(order, sns.color_palette("colorblind", len(order)), strict=True))
+    """One colour per label, the same in every figure of a chapter: hues for the baselines, shades for the rest."""
+    others = [label for label in labels if label not in BASELINES]
+    return dict(zip(BASELINES, sns.color_palette("colorblind", len(BASELINES)), strict=True)) | dict(
+        zip(others, sns.color_palette("flare", len(others)), strict=True)
+    )
 
 
 def masks(keep: float = 0.3, *, channels: int = 3, size: int = 16) -> Figure:
@@ -57,7 +59,7 @@ def tradeoff(chapter: Chapter, *, eps: str, source: str = "vgg", paper_source: s
     clean = frame[frame["kind"] == "clean"].set_index(["label", "seed"])["unconditional"]
     moved = frame[(frame["source"] == source) & (frame["eps"] == strength(eps))].dropna(subset=["conditional"])
     rates = moved.groupby(["label", "seed"], sort=False)["conditional"].mean()
-    colours = palette(list(dict.fromkeys(frame["label"])))
+    colours = palette(_targets(chapter))
     for label in dict.fromkeys(rates.index.get_level_values("label")):
         seeds = rates[label].index
         ours.scatter(clean[label].reindex(seeds), rates[label], label=label, color=colours[label], s=36)
@@ -65,7 +67,7 @@ def tradeoff(chapter: Chapter, *, eps: str, source: str = "vgg", paper_source: s
     if rates.empty:
         _nothing(ours)
     else:
-        ours.legend(fontsize="x-small", loc="best")
+        _legend(figure, ours)
     return _finish(figure)
 
 
@@ -78,7 +80,7 @@ def white_box(chapter: Chapter) -> Figure:
 
 def noise(chapter: Chapter) -> Figure:
     """Accuracy against the sigma of Gaussian noise: mean over seeds, band from lowest to highest."""
-    rows = chapter.frame[chapter.frame["name"] == "gaussian_noise"]
+    rows = chapter.frame[chapter.frame["name"] == "gaussian_noise_clipped"]
     return _curves(chapter, rows, xlabel="σ of Gaussian noise (on [0, 1])", ylabel="accuracy, %")
 
 
@@ -139,15 +141,20 @@ def _curves(chapter: Chapter, rows: pd.DataFrame, *, xlabel: str, ylabel: str) -
         return _finish(figure)
     clean = chapter.frame[(chapter.frame["kind"] == "clean") & chapter.frame["label"].isin(rows["label"])]
     rows = pd.concat([clean.assign(strength=0.0), rows])
-    colours = palette(list(dict.fromkeys(chapter.frame["label"])))
+    colours = palette(_targets(chapter))
     for number, label in enumerate(dict.fromkeys(rows["label"])):
         seeds = rows[rows["label"] == label].groupby("strength")["unconditional"]
         mean, low, high = seeds.mean(), seeds.min(), seeds.max()
         marker = "osD^vPX<>"[number % 9]
         axis.plot(mean.index, mean, marker=marker, markersize=5, color=colours[label], label=label)
         axis.fill_between(mean.index, low, high, color=colours[label], alpha=0.15, linewidth=0)
-    axis.legend(fontsize="x-small")
+    _legend(figure, axis)
     return _finish(figure)
+
+
+def _targets(chapter: Chapter) -> list[str]:
+    labels = dict.fromkeys(trial.label for trial in chapter.study.trials)
+    return [label for label in labels if not label.startswith("source")]
 
 
 def _gallery(chapter: Chapter, label: str) -> Result | None:
@@ -159,6 +166,13 @@ def _image(axis: Axes, image: NDArray[np.uint8], title: str) -> None:
     grey = image.shape[0] == 1
     axis.imshow(image[0] if grey else image.transpose(1, 2, 0), cmap="gray" if grey else None, vmin=0, vmax=255)
     axis.set_title(title, fontsize="small", pad=2)
+
+
+def _legend(figure: Figure, axis: Axes) -> None:
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, fontsize="small", frameon=False
+    )
 
 
 def _nothing(axis: Axes) -> None:

@@ -42,6 +42,9 @@ class Order:
 
 def perform(task: Task, order: Order) -> str | None:
     """Does a task; returns None, or the sentence that says why it could not be done."""
+    # Every verdict is computed in fp32: no TF32, which convolutions on a GPU use by default.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     try:
         if task.network is not None:
             _train(task.network, order)

@@ -234,7 +234,7 @@ def _clean(setting: Setting) -> tuple[Measurement, ...]:
 def _questions(setting: Setting, sources: list[Network]) -> tuple[Measurement, ...]:
     images = Images(n=setting.images)
     asked: list[Question] = [*setting.white_box]
-    asked += [Corruption(name="gaussian_noise", strength=sigma) for sigma in setting.sigmas]
+    asked += [Corruption(name="gaussian_noise_clipped", strength=sigma) for sigma in setting.sigmas]
     alone = [Measurement(question=question, images=images) for question in asked]
     moved = [Measurement(question=attack, images=images, sources=(s,)) for attack in setting.transfer for s in sources]
     return (*_clean(setting), *alone, *moved)
