@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bioinspired.attacks.batches import Batch, Found, Images, remaining
-from bioinspired.attacks.losses import LOSSES, TARGETED, check_defined, verdict
+from bioinspired.attacks.losses import evaluate, verdict
 from bioinspired.attacks.norms import BALLS, l1_box_projection, normal, per_image, uniform
 from bioinspired.attacks.queries import Queries
 
@@ -76,8 +76,7 @@ class _Climb(Batch):
         self.current = start
         self.previous = start
         self._queries = queries
-        self._name = loss
-        self._checked = False
+        self._loss = loss
 
     def run(self, schedule: "_Halving | _Sparsity", steps: int, found: Found | None) -> None:
         """Takes the steps of a schedule; with `found`, fooled images are recorded there and leave."""
@@ -124,12 +123,7 @@ class _Climb(Batch):
         return len(index) > 0
 
     def _objective(self, logits: Tensor) -> Tensor:
-        if not self._checked:
-            check_defined(self._name, logits.shape[1], targeted=self.targets is not None)
-            self._checked = True
-        if self.targets is not None:
-            return TARGETED[self._name](logits, self.y, self.targets)
-        return LOSSES[self._name](logits, self.y)
+        return evaluate(self._loss, logits, self.y, self.targets)
 
 
 class _Halving(Batch):

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
-from bioinspired.attacks.losses import LOSSES, TARGETED, Loss, check_defined
+from bioinspired.attacks.losses import Loss, evaluate
 from bioinspired.attacks.norms import Ball
 from bioinspired.attacks.queries import Queries
 
@@ -45,17 +44,15 @@ class Ascent:
         self._eps = eps
         self._length = length
         self._loss = loss
-        self._checked = False
         self._direction = direction
 
     def step(self) -> Tensor:
         """Moves on by one step, and returns the logits [m, k] of the point it left."""
         logits, _, gradient = self._queries.gradient(self.current, self.rows, self._objective)
-        with torch.no_grad():
-            if self._direction is not None:
-                gradient = self._direction(gradient)
-            moved = self._ball.step(self.current, gradient, self._length)
-            self.current = self._ball.project(moved, self.x, self._eps)
+        if self._direction is not None:
+            gradient = self._direction(gradient)
+        moved = self._ball.step(self.current, gradient, self._length)
+        self.current = self._ball.project(moved, self.x, self._eps)
         return logits
 
     def look(self) -> Tensor:
@@ -70,11 +67,4 @@ class Ascent:
             self.targets = self.targets[index]
 
     def _objective(self, logits: Tensor) -> Tensor:
-        if not isinstance(self._loss, str):
-            return self._loss(logits, self.y)
-        if not self._checked:
-            check_defined(self._loss, logits.shape[1], targeted=self.targets is not None)
-            self._checked = True
-        if self.targets is not None:
-            return TARGETED[self._loss](logits, self.y, self.targets)
-        return LOSSES[self._loss](logits, self.y)
+        return evaluate(self._loss, logits, self.y, self.targets)

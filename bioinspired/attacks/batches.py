@@ -9,6 +9,12 @@ LEAST_BATCH = 8
 """Batches shrink no further than this: the same image gives other bits in a batch of 1 to 3 than in a larger one."""
 
 
+def shrinks(finished: Tensor) -> bool:
+    """Whether so many rows of a batch are finished that it gets smaller, or empty."""
+    left = len(finished) - int(finished.sum())
+    return left == 0 or bucket(left) < len(finished)
+
+
 def remaining(finished: Tensor) -> Tensor:
     """The rows of a batch to go on with: all that are not finished, and as many others as fill up its new size."""
     left = len(finished) - int(finished.sum())

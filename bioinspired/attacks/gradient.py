@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bioinspired.attacks import arguments
 from bioinspired.attacks.ascent import Ascent
-from bioinspired.attacks.batches import remaining
+from bioinspired.attacks.batches import remaining, shrinks
 from bioinspired.attacks.frozen import Model, frozen, noise_state, same_noise
 from bioinspired.attacks.losses import Loss, check_known, verdict
 from bioinspired.attacks.norms import ball
@@ -239,22 +239,25 @@ class _Runs:
 
     def _climb(self, ascent: Ascent, best: "_Best") -> None:
         path = _Path(ascent.current, self.steps) if self.cycles else None
+        finished = best.margin[ascent.rows] >= 0
         for _ in range(self.steps):
             here = ascent.current
             margin = verdict(ascent.step(), ascent.y)
             best.see(ascent.rows, here, margin)
             if not self.early_exit:
                 continue
-            finished = margin >= 0
+            finished = finished | (margin >= 0)
             if path is not None:
                 finished |= path.repeats(here, margin)
+            if not shrinks(finished):
+                continue
             index = remaining(finished)
             if not len(index):
                 return
-            if len(index) < len(finished):
-                ascent.keep(index)
-                if path is not None:
-                    path.keep(index)
+            finished = finished[index]
+            ascent.keep(index)
+            if path is not None:
+                path.keep(index)
         best.see(ascent.rows, ascent.current, verdict(ascent.look(), ascent.y))
 
 
@@ -288,22 +291,24 @@ class _Path:
         self._device = start.device
         self._bits = torch.int32 if start.dtype == torch.float32 else torch.int64
         dice = torch.Generator().manual_seed(0)
-        weights = torch.randint(-(2**63), 2**63 - 1, (start[0].numel() + 1,), generator=dice)
+        weights = torch.randint(-(2**63), 2**63 - 1, (start[0].numel(),), generator=dice)
         self._weights = weights.bitwise_or(1).to(start.device)
         self._sums = torch.zeros(steps, len(start), dtype=torch.int64, device=start.device)
+        self._margins = torch.zeros(steps, len(start), dtype=start.dtype, device=start.device)
         self._length = 0
         self._noise = noise_state(self._device)
 
     def repeats(self, points: Tensor, margin: Tensor) -> Tensor:
         """bool [m], whether a row has been here before; remembers the points."""
         bits = points.reshape(len(points), -1).view(self._bits)
-        sums = (bits * self._weights[:-1]).sum(1) + margin.to(points.dtype).view(self._bits) * self._weights[-1]
-        repeated = (self._sums[: self._length] == sums).any(0)
+        sums = (bits * self._weights).sum(1)
+        same = self._sums[: self._length] == sums
         self._sums[self._length] = sums
+        self._margins[self._length] = margin
         self._length += 1
-        if bool(repeated.any()) and not same_noise(self._noise, noise_state(self._device)):
-            return torch.zeros_like(repeated)
-        return repeated
+        if not bool(same.any()) or not same_noise(self._noise, noise_state(self._device)):
+            return torch.zeros_like(margin, dtype=torch.bool)
+        return (same & (self._margins[: len(same)] == margin)).any(0)
 
     def keep(self, index: Tensor) -> None:
-        self._sums = self._sums[:, index]
+        self._sums, self._margins = self._sums[:, index], self._margins[:, index]

@@ -7,7 +7,8 @@ Each takes logits z [n, k] and gives [n]; y is the label, t the target, z_(i) th
     dlr      (max_{j != y} z_j - z_y) / (z_(1) - z_(3))     targeted  (z_t - z_y) / (z_(1) - (z_(3) + z_(4)) / 2)
 
 The difference of logits ratio (dlr) is from Croce and Hein, 2020 (arXiv 2003.01690), equations 6 and 7. It changes
-neither under shifts nor under a rescaling of the logits, and is defined from 3 classes on, targeted from 4.
+neither under shifts nor under a rescaling of the logits, and is defined from 3 classes on, targeted from 4; with fewer
+it raises a UserError.
 """
 
 from collections.abc import Callable
@@ -37,6 +38,7 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
 
 def dlr(logits: Tensor, y: Tensor) -> Tensor:
     """Difference of logits ratio."""
+    _need(logits, 3, "dlr")
     top = logits.topk(3, dim=1).values
     return margin(logits, y) / (top[:, 0] - top[:, 2] + _TINY)
 
@@ -53,6 +55,7 @@ def targeted_margin(logits: Tensor, y: Tensor, targets: Tensor) -> Tensor:
 
 def targeted_dlr(logits: Tensor, y: Tensor, targets: Tensor) -> Tensor:
     """Difference of logits ratio towards the target."""
+    _need(logits, 4, "dlr with targets")
     top = logits.topk(4, dim=1).values
     return targeted_margin(logits, y, targets) / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + _TINY)
 
@@ -75,23 +78,24 @@ def check_known(loss: str | Loss) -> None:
         raise UserError(f'There is no loss "{loss}": choose one of {", ".join(LOSSES)}, or pass a function.')
 
 
-def check_defined(loss: str | Loss, classes: int, *, targeted: bool = False) -> None:
-    """Refuses a loss that is not defined for this number of classes.
-
-    Raises:
-        UserError: one sentence on which loss to take instead.
-    """
-    least = 4 if targeted else 3
-    if loss == "dlr" and classes < least:
-        kind = "targeted dlr" if targeted else "dlr"
-        raise UserError(
-            f'The loss "{kind}" needs at least {least} classes and the model has {classes}: use loss="margin" instead.'
-        )
+def evaluate(loss: str | Loss, logits: Tensor, y: Tensor, targets: Tensor | None) -> Tensor:
+    """A loss [n] by its name, towards the targets where there are some; or a function of one's own."""
+    if not isinstance(loss, str):
+        return loss(logits, y)
+    return LOSSES[loss](logits, y) if targets is None else TARGETED[loss](logits, y, targets)
 
 
 def verdict(logits: Tensor, y: Tensor) -> Tensor:
     """The margin as the attacks judge by it: an image is fooled where it is not negative; undefined counts as +inf."""
     return torch.nan_to_num(margin(logits, y), nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
+
+
+def _need(logits: Tensor, least: int, loss: str) -> None:
+    if logits.shape[1] < least:
+        raise UserError(
+            f"The loss {loss} is defined from {least} classes on and the model has {logits.shape[1]}: "
+            'use loss="margin" instead.'
+        )
 
 
 def _at(logits: Tensor, classes: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ CASES = [
     ("trained", "linf", EPS),
     ("masked", "linf", 0.1),
     ("trained", "l2", 0.8),
-    ("undefended", "l1", 2.0),
+    ("trained", "l1", 3.0),
 ]
 
 

@@ -302,7 +302,7 @@ def three(images):
         ({"step_size": -1.0}, "step_size must be"),
         ({"keep": "last"}, "early_exit=False"),
         ({"model": lambda z: z.flatten(1)[:, :2], "loss": "dlr"}, 'use loss="margin"'),
-        ({"loss": "dlr", "targets": Y}, "at least 4 classes"),
+        ({"loss": "dlr", "targets": Y}, "from 4 classes on"),
         ({"model": lambda z: z.flatten(1)[:, 0]}, "must return logits of shape"),
         ({"model": lambda z: z.flatten(1)[:, :1]}, "must return logits of shape"),
         ({"model": lambda z: (three(z),)}, "tuple"),
