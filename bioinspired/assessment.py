@@ -14,6 +14,7 @@ from bioinspired.claims.statistics import image_deviation
 from bioinspired.keys import Strength, key, strength
 from bioinspired.records import Store
 from bioinspired.results import Result, read
+from bioinspired.results import strength as strength_of
 from bioinspired.trials import Attack, Clean, Corruption, Measurement, Study
 
 Access = Literal["the paper's", "white box"]
@@ -182,17 +183,13 @@ def _has_access(result: Result, access: Access) -> bool:
 
 def _worst(attacks: Sequence[Result], label: str, eps: str | None) -> dict[int, NDArray[np.bool_]]:
     """Per seed, the images that held out against every attack at this epsilon, over the images all of them saw."""
-    out: dict[int, NDArray[np.bool_]] = {}
-    chosen = [
-        r for r in attacks if r.label == label and _exact(getattr(r.measurement.question, "eps", None)) == _exact(eps)
-    ]
-    for seed in dict.fromkeys(result.seed for result in chosen):
-        bits = [
-            r.correct for r in chosen if r.seed == seed and r.correct is not None and r.n == max(c.n for c in chosen)
-        ]
-        if bits:
-            out[seed] = np.logical_and.reduce(bits)
-    return out
+    chosen = [r for r in attacks if r.label == label and _exact(strength_of(r.measurement)) == _exact(eps)]
+    most = max((result.n for result in chosen), default=0)
+    seeds = defaultdict[int, list[NDArray[np.bool_]]](list)
+    for result in chosen:
+        if result.correct is not None and result.n == most:
+            seeds[result.seed].append(result.correct)
+    return {seed: np.logical_and.reduce(bits) for seed, bits in seeds.items()}
 
 
 def _arm(

@@ -11,8 +11,10 @@ import hashlib
 import json
 import types
 import typing
+from collections.abc import Hashable
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from bioinspired.errors import UserError
@@ -79,7 +81,8 @@ def text(configuration: Any) -> str:
     return json.dumps(canonical(configuration), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def key(configuration: Any) -> str:
+@lru_cache(maxsize=100_000)
+def key(configuration: Hashable) -> str:
     """The sha256 of the canonical JSON, as 64 hexadecimal digits."""
     return hashlib.sha256(text(configuration).encode("ascii")).hexdigest()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bioinspired.keys import key
@@ -33,7 +34,7 @@ class Result:
     clean: Bits | None
     source_correct: Bits | None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The measurement's key."""
         return key(self.measurement)
@@ -48,7 +49,7 @@ class Result:
         """The seed of the network's training."""
         return self.trial.network.seed
 
-    @property
+    @cached_property
     def n(self) -> int:
         """How many images."""
         return int(self.record.measurements[self.key]["images"]["n"])

@@ -1,0 +1,220 @@
+"""A chapter from an empty, a partial and a complete store; studies; the cost model; the command line."""
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+from bioinspired import chapter, cli, figures, studies, tables
+from bioinspired.costs import CostModel, measuring_passes, training_work
+from bioinspired.errors import UserError
+from bioinspired.keys import key
+from bioinspired.plan import measuring_tasks, training_tasks, units
+from bioinspired.records import Store
+from bioinspired.trials import Attack, Clean, Gallery, Measurement
+
+sys.path.insert(0, str(Path(__file__).parent))
+from made_up import fill, is_clean
+
+PAPERS = studies.NAMES
+
+
+def half(trial, measurement):
+    return 1.0 if is_clean(measurement) else 0.5
+
+
+def partly(trial, measurement):
+    return None if trial.label == "keep 0.1" or isinstance(measurement.question, Attack) else half(trial, measurement)
+
+
+@pytest.fixture(autouse=True)
+def read_only(monkeypatch):
+    monkeypatch.setenv(chapter.READ_ONLY, "1")
+
+
+@pytest.fixture(params=["empty", "partial", "complete"])
+def page(request, tmp_path):
+    study = studies.study("defective_conv", "laptop")
+    if request.param != "empty":
+        fill(Store(tmp_path, "laptop"), study, partly if request.param == "partial" else half)
+    return chapter.open("defective_conv", scale="laptop", store=str(tmp_path))
+
+
+def test_every_table_and_figure_renders_from_any_store(page):
+    made = [
+        tables.verdicts(page, "defective_conv"),
+        tables.verdicts(page, "random_mask"),
+        tables.holdings(page),
+        tables.accuracies(page),
+        tables.transfer(page, eps="0.2"),
+        tables.transfer(page, eps="0.2", metric="conditional"),
+        tables.white_box(page),
+        tables.autoattack(page),
+        tables.noise(page),
+        tables.cells(page, "random_mask"),
+        tables.cost(page),
+    ]
+    for table in made:
+        assert "<caption>" in table.to_html()
+        assert "nan" not in table.to_html().lower().replace("domina", "")
+    for figure in (
+        figures.masks(),
+        figures.tradeoff(page, eps="0.2"),
+        figures.white_box(page),
+        figures.noise(page),
+        figures.gallery(page, ["standard", "keep 0.1", "pgd-trained"]),
+    ):
+        assert figure.axes
+    assert not plt.get_fignums()
+
+
+def test_the_banner_names_what_is_missing_and_what_makes_it(tmp_path):
+    page = chapter.open("defective_conv", scale="full", store=str(tmp_path), dataset="mnist")
+    total = len(page.units)
+    assert f"{total} of {total} units have not been made yet" in page.banner()
+    assert "`bioinspired run defective_conv --scale full --dataset mnist`" in page.banner()
+    fill(page.store, page.study, half)
+    assert (
+        "have not been made"
+        not in chapter.open("defective_conv", scale="full", store=str(tmp_path), dataset="mnist").banner()
+    )
+
+
+def test_a_table_shows_mean_deviation_and_number_of_seeds(tmp_path):
+    study = studies.study("defective_conv", "laptop")
+    fill(Store(tmp_path, "laptop"), study, lambda trial, m: 0.5 + 0.1 * (trial.network.seed % 100))
+    page = chapter.open("defective_conv", scale="laptop", store=str(tmp_path))
+    shown = tables.accuracies(page).data.set_index("network")["clean accuracy, %"]
+    assert shown["keep 0.1"] == "60.0 ± 10.0 (3)"
+    assert shown["keep 0.5"] == "50.0 (1)"
+    assert page.text("keep 0.1", kind="clean") == "60.0"
+    assert page.text("keep 0.9", kind="clean") == "not measured"
+    assert page.seeds("source vgg") == 3
+
+
+def test_status_and_provenance_of_a_store(tmp_path):
+    fill(Store(tmp_path, "laptop"), studies.study("defective_conv", "laptop"), partly)
+    row = tables.status(str(tmp_path), "laptop").set_index("study").loc["defective_conv"]
+    found = [unit.state for unit in units(studies.study("defective_conv", "laptop"), Store(tmp_path, "laptop"))]
+    assert (row["units"], row["done"], row["missing"]) == (len(found), found.count("done"), found.count("missing"))
+    assert row["to make the rest"] == "bioinspired run defective_conv --scale laptop"
+    made = tables.provenance(str(tmp_path), "laptop")
+    assert list(made["units"]) == [found.count("done")]
+    assert list(made["last"]) == ["2026-01-02"]
+    assert tables.provenance(str(tmp_path), "smoke").empty
+
+
+@pytest.mark.parametrize("name", PAPERS)
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "full"])
+def test_no_source_is_a_target_and_every_source_is_a_trial(name, scale):
+    for dataset in ("", *__import__(f"bioinspired.studies.{name}", fromlist=["x"]).DATASETS[scale]):
+        study = studies.study(name, scale, dataset=dataset)
+        made = {trial.network for trial in study.trials}
+        assert len({key(network) for network in made}) == len(study.trials)
+        for trial in study.trials:
+            assert trial.network not in {s for m in trial.measurements for s in m.sources}
+            assert made.issuperset(s for m in trial.measurements for s in m.sources)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"name": "dreams", "scale": "laptop"}, '"dreams" is no study'),
+        ({"name": "defective_conv", "scale": "huge"}, '"huge" is no scale'),
+        ({"name": "defective_conv", "scale": "full", "dataset": "digits"}, 'not on "digits"'),
+        ({"name": "defective_conv", "scale": "laptop", "seeds": [100]}, "those above are the sources'"),
+        ({"name": "defective_conv", "scale": "laptop", "seeds": []}, "are numbers from 0"),
+    ],
+)
+def test_what_no_study_can_be_is_said_in_a_sentence(arguments, sentence):
+    with pytest.raises(UserError, match=sentence):
+        studies.study(**arguments)
+
+
+def test_costs_are_learned_from_records(tmp_path):
+    store = Store(tmp_path, "laptop")
+    study = studies.study("defective_conv", "laptop")
+    todo = units(study, store)
+    guess = CostModel(store, "cpu")
+    assert guess.basis.startswith("a first guess")
+    fill(store, study, half)
+    learned = CostModel(store, "cpu")
+    assert learned.basis == f"learned from {len(study.trials)} records"
+    task = next(
+        t for t in training_tasks(todo, Store(tmp_path / "x", "laptop")) if t.network and not t.network.recipe.adversary
+    )
+    assert learned.seconds(task) == pytest.approx(0.05 + training_work(task.network) * 1.0 / 100.0)
+    assert CostModel(store, "cuda").basis.startswith("a first guess")
+    assert learned.total(measuring_tasks(todo), 2) > 0
+
+
+def test_passes_of_a_measurement():
+    assert measuring_passes(Measurement(question=Clean())) == 1
+    pgd = Attack(name="pgd", eps="0.1", steps=20, restarts=2)
+    assert measuring_passes(Measurement(question=pgd)) == 81
+    assert measuring_passes(Measurement(question=Gallery(attack=pgd))) == 81
+
+
+def command(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["bioinspired", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+def test_status_lists_every_unit(tmp_path, monkeypatch, capsys):
+    store = Store(tmp_path, "laptop")
+    study = studies.study("defective_conv", "laptop")
+    fill(store, study, half)
+    victim = store.path(key(study.trials[-1].network))
+    victim.write_text(victim.read_text()[:100])
+    code, out, err = command(monkeypatch, capsys, "status", "--json", "--scale", "laptop", "--store", str(tmp_path))
+    rows = json.loads(out)
+    assert code in (0, None)
+    assert {"study", "scale", "tier", "key", "seed", "state"} <= set(rows[0])
+    assert len(rows) == len(units(study, store))
+    assert {row["state"] for row in rows} == {"done", "damaged"}
+    assert str(victim) in err
+
+
+def test_claims_lists_every_claim(tmp_path, monkeypatch, capsys):
+    fill(Store(tmp_path, "laptop"), studies.study("defective_conv", "laptop"), half)
+    code, out, _ = command(monkeypatch, capsys, "claims", "--json", "--scale", "laptop", "--store", str(tmp_path))
+    rows = json.loads(out)
+    assert code in (0, None)
+    assert len(rows) == 8
+    expected = {"study", "id", "place", "reliability", "paper", "ours", "interval", "n", "verdict"}
+    assert all(expected <= set(row) for row in rows)
+    assert {row["id"]: row["ours"] for row in rows}["transfer"] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "dreams"], '"dreams" is no study'),
+        (["run", "defective_conv", "--seeds", "a"], "are no seeds"),
+        (["run", "defective_conv", "--device", "tpu"], "is no device"),
+        (["claims", "--dataset", "imagenet"], 'not on "imagenet"'),
+        (["data", "imagenet"], "imagenet"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(arguments, sentence, monkeypatch, capsys):
+    code, _, err = command(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+def test_a_dry_run_makes_nothing(tmp_path, monkeypatch, capsys):
+    code, out, _ = command(
+        monkeypatch, capsys, "run", "defective_conv", "--dry-run", "--device", "cpu", "--store", str(tmp_path)
+    )
+    study = studies.study("defective_conv", "laptop")
+    assert code in (0, None)
+    questions = sum(len(trial.measurements) for trial in study.trials)
+    assert f"{len(study.trials)} networks to train, {questions} measurements to make" in out
+    assert not list(tmp_path.iterdir())
