@@ -182,6 +182,27 @@ def data(
     Console().print(table)
 
 
+@app.command()
+def attack(
+    listing: Annotated[
+        bool, typer.Option("--list", help="List the catalogue; there is nothing else to ask yet.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Name every attack: norm, kind of access, library, what it costs, and what is known to be wrong with it."""
+    from bioinspired.attacks.catalogue import as_json as described
+
+    rows = described()
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    columns = list(rows[0])
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(_words(row[column]) for column in columns))
+    Console().print(table)
+
+
 def main() -> None:
     """Runs a command; a user's mistake is one sentence and exit code 2."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -278,6 +299,12 @@ def _what(unit: Unit) -> str:
     words = [unit.measurement.question.kind, *(f"{name} {value}" for name, value in question.items() if value)]
     sources = [f"{source.architecture.name} seed {source.seed}" for source in unit.measurement.sources]
     return ", ".join(words + ([f"from {' and '.join(sources)}"] if sources else []))
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{number:,} {name}" for name, number in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
 
 
 def _say(line: str) -> None:

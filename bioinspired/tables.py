@@ -39,10 +39,9 @@ def verdicts(chapter: Chapter, source_set: str) -> Styler:
         {
             "claim": escape(found.headline.statement),
             "verdict": badge(found.verdict.word, found.verdict.text),
-            "ours": _effect(found.verdict),
-            "paper's": _claimed(found),
-            "seeds × images": f"{found.verdict.k} × {found.verdict.n}" if found.verdict.k else NOTHING,
-            "where it stands": f"{escape(found.headline.place)} ({found.headline.reliability})",
+            "ours": _effect(found.verdict) + _small(_behind(found.verdict)),
+            "the paper's": _claimed(found)
+            + _small(f"{escape(found.headline.place)}; {escape(found.headline.reliability)}"),
         }
         for found in chapter.assessments
         if found.headline.source_set == source_set
@@ -273,9 +272,17 @@ def _effect(verdict: Verdict) -> str:
     return NOTHING if verdict.effect is None else _interval(verdict.effect, verdict.low, verdict.high, verdict.unit)
 
 
+def _behind(found: Verdict) -> str:
+    return f"{found.k} seeds, {found.n} images" if found.k else ""
+
+
+def _small(text: str) -> str:
+    return f"<br><small>{text}</small>" if text else ""
+
+
 def _holding(found: Holding) -> str:
     numbers = [f"{name}: {_interval(*arm, found.unit)}" for name, arm in _arms(found) if arm is not None]
-    return badge(found.word, found.text) + "".join(f"<br><small>{number}</small>" for number in numbers)
+    return badge(found.word, found.text) + "".join(_small(number) for number in numbers)
 
 
 def _arms(found: Holding) -> Iterable[tuple[str, tuple[float, float | None, float | None] | None]]:

@@ -1,0 +1,61 @@
+"""The whole way: the real book at smoke scale, from nothing, as a reader's machine makes it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from bioinspired.book import build
+from bioinspired.records import Store, checkout
+
+ROOT = checkout()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Every study run at smoke scale and the book built, in a copy of the checkout."""
+    root = tmp_path_factory.mktemp("checkout")
+    for name in ("book", "bioinspired"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "_build"))
+    shutil.copy(ROOT / "_config.yml", root)
+    store = Store(root / "results", "smoke")
+    for name in ("defective_conv",):
+        command = [sys.executable, "-m", "bioinspired", "run", name, "--scale", "smoke", "--device", "cpu"]
+        subprocess.run([*command, "--store", str(store.root)], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    said = []
+    page = build(store=store, root=root, say=said.append)
+    return root, store, page, said
+
+
+def test_every_page_is_there_and_nothing_reaches_for_the_network(built):
+    root, _, page, said = built
+    assert said[-1] == f"The book: {page}"
+    pages = sorted(path.relative_to(page.parent).as_posix() for path in page.parent.rglob("*.html"))
+    assert {"intro.html", "method.html", "papers/defective_conv.html", "status.html"} <= set(pages)
+    for path in page.parent.rglob("*.html"):
+        text = path.read_text()
+        assert 'src="http' not in text
+        assert '<link rel="stylesheet" href="http' not in text
+        assert "Traceback" not in text
+        assert str(root) not in text
+
+
+def test_notebooks_that_read_records_do_not_import_torch(built):
+    root, *_ = built
+    code = "import sys; from bioinspired import chapter, figures, tables; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "False"
+    executed = json.loads((root / "_build/source/papers/defective_conv.ipynb").read_text())
+    assert any(cell.get("outputs") for cell in executed["cells"])
+
+
+def test_a_second_build_executes_and_renders_nothing(built):
+    root, store, page, _ = built
+    before = page.stat().st_mtime_ns
+    said = []
+    build(store=store, root=root, say=said.append)
+    assert page.stat().st_mtime_ns == before
+    assert said == [f"The book: {page}"]
