@@ -8,6 +8,9 @@ from torch import Tensor
 Model = Callable[[Tensor], Tensor]
 """From images in [0, 1], first dimension the image, to logits [n, classes]."""
 
+STEADY = 1e-3
+"""Least `unsteadiness` of a random model; the rounding of a GPU's kernels stays below."""
+
 NO_ANSWER = -1
 """Stands for the class where no single logit is the largest: a tie, or NaN."""
 
@@ -52,7 +55,7 @@ def correct(model: Model, x: Tensor, y: Tensor, batch: int = 512) -> Tensor:
 def unsteadiness(model: Model, x: Tensor) -> float:
     """How much the logits of one batch differ between two forward passes, in units of their spread.
 
-    0 for a deterministic model on a CPU; rounding of a GPU's kernels stays below 1e-3.
+    0 for a deterministic model on a CPU, see `STEADY`.
     """
     first, second = model(x), model(x)
     return float((first - second).abs().max() / first.std().clamp_min(1e-12))

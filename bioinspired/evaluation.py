@@ -18,8 +18,9 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
-from bioinspired.answers import Model, correct, predict, unsteadiness
+from bioinspired.answers import STEADY, Model, correct, predict, unsteadiness
 from bioinspired.attacks import arguments
+from bioinspired.attacks.eot import Expectation
 from bioinspired.attacks.frozen import frozen
 from bioinspired.attacks.norms import ball, per_image
 from bioinspired.attacks.result import Result
@@ -225,8 +226,7 @@ def evaluate(
     attacks changes the cost only, and robust accuracy never rises with epsilon.
 
     Args:
-        model: any callable from images in [0, 1] to logits; deterministic (of a random one, evaluate the mean of
-            several passes, and see `bioinspired.check`).
+        model: any callable from images in [0, 1] to logits; a random one as `attacks.eot.Expectation`.
         x: images in [0, 1], floating-point [n, ...], on the model's device.
         y: labels, integers [n].
         norm: "linf", "l2" or "l1", over all values of one image.
@@ -244,10 +244,10 @@ def evaluate(
     runs = _runs(attacks, x, norm)
     begin = time.perf_counter()
     with frozen(model, x.device):
-        if unsteadiness(model, x[:64]) > 1e-3:
+        if not isinstance(model, Expectation) and unsteadiness(model, x[:64]) > STEADY:
             raise UserError(
                 "The model answers the same images differently each time, so one pass decides nothing: "
-                "evaluate a function that returns its mean logits over 20 or more passes."
+                "evaluate bioinspired.attacks.eot.Expectation(model, draws=20)."
             )
         found = _Found(model, x, y, norm)
         robust = torch.zeros(len(runs), len(epsilons), len(x), dtype=torch.bool)
