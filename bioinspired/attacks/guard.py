@@ -29,7 +29,7 @@ def undisturbed(model: Model, device: torch.device, *, generator: torch.Generato
     """`frozen`, and besides the global generators are seeded inside and parameters hide their gradients.
 
     Restored, also after an error: the global random state of torch (CPU and every CUDA device), numpy and Python,
-    every module's training flag, and every parameter's `requires_grad` and `grad`.
+    every module's training flag, every parameter's `requires_grad` and `grad`, and every buffer.
 
     Args:
         model: of a callable that is no `nn.Module` only the random state is kept.
@@ -38,6 +38,7 @@ def undisturbed(model: Model, device: torch.device, *, generator: torch.Generato
     """
     parameters = list(model.parameters()) if isinstance(model, nn.Module) else []
     gradients = [parameter.grad for parameter in parameters]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if isinstance(model, nn.Module) else []
     started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     cuda = torch.cuda.get_rng_state_all() if started else []
     with frozen(model, device):
@@ -49,6 +50,9 @@ def undisturbed(model: Model, device: torch.device, *, generator: torch.Generato
         finally:
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    buffer.copy_(before)
             if started:
                 torch.cuda.set_rng_state_all(cuda)
 
