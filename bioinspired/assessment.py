@@ -172,7 +172,14 @@ def _holding(headline: Headline, claims: Claims, study: Study, found: Sequence[R
     half = min(twin, key=lambda eps: abs(float(twin[eps]) - 0.5)) if twin else None
     own = headline.endpoint.eps if headline.endpoint.question == "attack" else None
     arms = [_arm(headline, study, found, attacks, eps) for eps in (own, half)]
-    return holds(headline, at_eps=arms[0], at_eps50=arms[1], access=access, failed=(), m=claims.m)
+    failed = failed_checks(found, headline.defended)
+    return holds(headline, at_eps=arms[0], at_eps50=arms[1], access=access, failed=failed, m=claims.m)
+
+
+def failed_checks(found: Sequence[Result], label: str) -> list[str]:
+    """Names of the checks that failed on a network of this label."""
+    failed = [c["name"] for result in found if result.label == label for c in result.checks if not c["passed"]]
+    return list(dict.fromkeys(failed))
 
 
 def _has_access(result: Result, access: Access) -> bool:

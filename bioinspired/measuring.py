@@ -4,6 +4,7 @@ Attacks and corruptions are imported where they are used, so that a measurement 
 through; `staleness.modules_of_measurement` names that code.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ from bioinspired.answers import correct, predict
 from bioinspired.attacks.result import Result
 from bioinspired.data import Split
 from bioinspired.keys import number
-from bioinspired.trials import Attack, Clean, Corruption, Gallery, Measurement
+from bioinspired.trials import Attack, Checked, Clean, Corruption, Gallery, Measurement
 
 Model = Callable[[Tensor], Tensor]
 
@@ -31,6 +32,7 @@ class Outcome:
     bits: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     values: Mapping[str, list[float | None]] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    checks: Sequence[Mapping[str, Any]] = ()
     forwards: float = 0.0
     backwards: float = 0.0
 
@@ -51,7 +53,8 @@ def measure(measurement: Measurement, model: Model, split: Split, sources: Seque
         measurement: the question; it says how many sources there are.
         model: the network, from images in [0, 1] to logits, in eval mode.
         split: the images, uint8 [n, C, H, W], and labels, on the network's device.
-        sources: the networks that the examples are made on, in the measurement's order; none: the network itself.
+        sources: the networks that the examples are made on, in the measurement's order; none: the network itself. For
+            checks, the undefended twin.
     """
     x, y = split.images.float() / 255, split.labels
     question = measurement.question
@@ -62,6 +65,8 @@ def measure(measurement: Measurement, model: Model, split: Split, sources: Seque
             return _corrupted(question, model, x, y, measurement.seed)
         case Gallery():
             return _gallery(question, model, x[:GALLERY], y[:GALLERY], measurement.seed)
+        case Checked():
+            return _checked(question, model, x, y, sources, measurement.seed)
         case Attack():
             if sources:
                 return transfer(model, craft(measurement, split, sources), y, sources)
@@ -152,6 +157,25 @@ def _corrupted(question: Corruption, model: Model, x: Tensor, y: Tensor, seed: i
 
     images = corrupt(x, question.name, strength=number(question.strength), generator=_generator(seed, x))
     return Outcome(bits={"correct": _numpy(correct(model, images, y))}, forwards=1)
+
+
+def _checked(question: Checked, model: Model, x: Tensor, y: Tensor, sources: Sequence[Model], seed: int) -> Outcome:
+    from bioinspired.checks import check
+
+    twin = sources[0] if sources else None
+    generator = _generator(seed, x)
+    found = check(model, x, y, norm=question.norm, eps=number(question.eps), twin=twin, generator=generator)
+    return Outcome(
+        checks=[
+            {
+                "name": result.name,
+                "passed": result.passed,
+                "value": float(f"{result.value:.6g}") if math.isfinite(result.value) else None,
+                "advice": result.advice,
+            }
+            for result in found
+        ]
+    )
 
 
 def _gallery(question: Gallery, model: Model, x: Tensor, y: Tensor, seed: int) -> Outcome:

@@ -76,7 +76,7 @@ def measuring_tasks(todo: Sequence[Unit]) -> list[Task]:
     groups: dict[str, dict[tuple[Network, Measurement], None]] = {}
     for unit in todo:
         if unit.measurement is not None:
-            shared = unit.measurement if unit.measurement.sources else unit.trial.network
+            shared = unit.measurement if unit.measurement.is_transfer else unit.trial.network
             groups.setdefault(key(shared), {})[unit.trial.network, unit.measurement] = None
     return [Task(questions=tuple(group)) for group in groups.values()]
 

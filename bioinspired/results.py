@@ -7,7 +7,7 @@ from typing import Any
 
 from bioinspired.keys import key
 from bioinspired.records import Bits, DamagedRecordError, Record, Store
-from bioinspired.trials import Attack, Corruption, Gallery, Measurement, Study, Trial
+from bioinspired.trials import Attack, Checked, Corruption, Gallery, Measurement, Study, Trial
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,6 +53,12 @@ class Result:
     def n(self) -> int:
         """How many images."""
         return int(self.record.measurements[self.key]["images"]["n"])
+
+    @property
+    def checks(self) -> list[dict[str, Any]]:
+        """Outcomes of the checks, each with name, passed, value and advice; empty for other questions."""
+        found: list[dict[str, Any]] = self.record.measurements[self.key].get("checks", [])
+        return found
 
     @property
     def cost(self) -> Mapping[str, float]:
@@ -124,9 +130,9 @@ def read(study: Study, store: Store) -> list[Result]:
 
 
 def strength(measurement: Measurement) -> str:
-    """The epsilon of an attack or the strength of a corruption; "" for a question that has none."""
+    """The epsilon of an attack or of checks, or the strength of a corruption; "" for a question that has none."""
     match measurement.question:
-        case Attack(eps=eps) | Gallery(attack=Attack(eps=eps)):
+        case Attack(eps=eps) | Checked(eps=eps) | Gallery(attack=Attack(eps=eps)):
             return eps
         case Corruption(strength=sigma):
             return sigma

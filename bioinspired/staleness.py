@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from bioinspired.trials import Attack, Corruption, Gallery, Measurement, Network
+from bioinspired.trials import Attack, Checked, Corruption, Gallery, Measurement, Network
 
 PACKAGE = Path(__file__).resolve().parent
 DECLARATIONS = frozenset({"bioinspired.trials", "bioinspired.keys", "bioinspired.errors"})
@@ -35,10 +35,12 @@ def modules_of_measurement(measurement: Measurement) -> frozenset[str]:
     question = measurement.question
     if isinstance(question, Corruption):
         roots.add("bioinspired.corruptions")
+    if isinstance(question, Checked):
+        roots.add("bioinspired.checks")
     attack = question.attack if isinstance(question, Gallery) else question
     if isinstance(attack, Attack):
         roots.add("bioinspired.attacks.ensemble" if attack.name == "autoattack" else "bioinspired.attacks.gradient")
-    if measurement.sources:
+    if measurement.is_transfer:
         roots.add("bioinspired.attacks.momentum")
     return frozenset(roots)
 

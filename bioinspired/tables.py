@@ -1,7 +1,8 @@
 """The tables of the book, made from records: HTML through pandas, so that a reader gets a real table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
+from typing import Any
 
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -14,11 +15,14 @@ from bioinspired.claims.declarations import Cell
 from bioinspired.claims.statistics import wilson
 from bioinspired.keys import strength
 from bioinspired.records import Record, open_store
+from bioinspired.results import strength as strength_of
 from bioinspired.trials import Scale
 
 NOTHING = "–"
 SPREAD = "Mean over seeds ± standard deviation (seeds)."
 SHADES = {
+    "passed": "good",
+    "failed": "bad",
     "reproduced": "good",
     "seen at small scale": "good",
     "supported in our reconstruction": "good",
@@ -117,6 +121,17 @@ def autoattack(chapter: Chapter) -> Styler:
     columns = ["network", "seed", "norm, ε", "images", "accuracy, %", "passes per image"]
     caption = "AutoAttack: accuracy (an upper bound) with its 95 % interval over images; forward + backward passes."
     return _table(pd.DataFrame(out, columns=columns), caption)
+
+
+def checks(chapter: Chapter) -> Styler:
+    """Rows: checks of the evaluation itself; columns: networks; whether each passed, and what it saw."""
+    columns = {}
+    for result in chapter.results:
+        if result.checks:
+            name = f"{result.label}, seed {result.seed}, ε = {strength_of(result.measurement)}, {result.n} images"
+            columns[name] = {found["name"].replace("_", " "): _check(found) for found in result.checks}
+    frame = pd.DataFrame(columns).fillna(NOTHING).rename_axis("check").reset_index()
+    return _table(frame, "Is the evaluation to be trusted? Signs that attacks fail for other reasons than robustness.")
 
 
 def noise(chapter: Chapter) -> Styler:
@@ -248,6 +263,11 @@ def _our_cell(chapter: Chapter, cell: Cell) -> float | None:
         return None
     metric = "conditional" if cell.metric == "conditional" else "unconditional"
     return chapter.rate(label, metric=metric, **where)
+
+
+def _check(found: Mapping[str, Any]) -> str:
+    word = "passed" if found["passed"] else "failed"
+    return badge(word, f"{word} {found['advice']}")
 
 
 def _records(chapter: Chapter) -> list[Record]:

@@ -150,7 +150,16 @@ class Gallery:
     attack: Attack
 
 
-Question = Clean | Attack | Corruption | Gallery
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """The checks of the evaluation itself (`bioinspired.checks`) at one epsilon; a source is the undefended twin."""
+
+    kind: ClassVar = "checks"
+    eps: Strength
+    norm: Norm = "linf"
+
+
+Question = Clean | Attack | Corruption | Gallery | Checked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +174,11 @@ class Measurement:
     images: Images = Images()
     sources: tuple[Network, ...] = ()
     seed: int = 0
+
+    @property
+    def is_transfer(self) -> bool:
+        """Whether the question shows the network what was made on its sources."""
+        return bool(self.sources) and isinstance(self.question, Attack)
 
     def __canonical__(self) -> dict[str, Any]:
         plain = keys.fields(self)

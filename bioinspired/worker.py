@@ -83,14 +83,14 @@ def _answer(task: Task, order: Order) -> None:
         model = _model(network, order)
         sources = [_model(source, order) for source in question.sources]
         start = time.perf_counter()
-        if sources:
+        if question.is_transfer:
             if examples is None:
                 examples = measuring.craft(question, split, sources)
                 seconds = (time.perf_counter() - start) / len(task.questions)
             start = time.perf_counter()
             outcome = measuring.transfer(model, examples, split.labels, sources)
         else:
-            outcome = measuring.measure(question, model, split)
+            outcome = measuring.measure(question, model, split, sources)
         _save(network, question, split, outcome, seconds + time.perf_counter() - start, order)
 
 
@@ -104,6 +104,8 @@ def _save(
         "images": {"id": split.id, "n": n, "sha256": split.sha256},
         "bits": {which: pack(bits) for which, bits in outcome.bits.items()},
     }
+    if outcome.checks:
+        entry["checks"] = [dict(result) for result in outcome.checks]
     if outcome.values:
         entry["values"] = {which: list(numbers) for which, numbers in outcome.values.items()}
     if outcome.arrays:

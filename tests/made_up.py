@@ -9,7 +9,7 @@ from bioinspired.assessment import criteria
 from bioinspired.keys import canonical, key
 from bioinspired.plan import code_hash, modules_of_measurement, modules_of_network
 from bioinspired.records import Record, Store, pack
-from bioinspired.trials import Clean, Gallery, Measurement, Study, Trial
+from bioinspired.trials import Checked, Clean, Gallery, Measurement, Study, Trial
 
 RUN = {
     "commit": "0" * 40,
@@ -56,9 +56,11 @@ def fill(
                 answers = np.arange(24, dtype=np.int16)
                 arrays = {"clean": small, "adversarial": small, "label": answers, "adversarial_answer": answers}
                 entry["artifact"] = store.save_artifact(name, asked, arrays)
+            elif isinstance(measurement.question, Checked):
+                entry["checks"] = [{"name": "noise", "passed": right >= 0.5, "value": right, "advice": "made up"}]
             else:
                 entry["bits"] = {"correct": pack(first(right, n))}
-            if measurement.sources:
+            if measurement.is_transfer:
                 entry["bits"]["source_correct"] = pack(~first(1 - source_share, n))
             measurements[asked] = entry
             cost[asked] = {"seconds": 0.5, "work": 400.0, "forwards": 1.0, "backwards": 1.0}

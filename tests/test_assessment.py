@@ -14,7 +14,7 @@ from bioinspired.assessment import answers, assess, criteria
 from bioinspired.claims import load
 from bioinspired.records import Store
 from bioinspired.results import read
-from bioinspired.trials import Attack
+from bioinspired.trials import Attack, Checked
 
 sys.path.insert(0, str(Path(__file__).parent))
 from made_up import fill, first, is_clean
@@ -38,7 +38,7 @@ def by_label(rates, *, clean=1.0):
     def share(trial, measurement):
         if is_clean(measurement):
             return clean
-        if measurement.sources:
+        if measurement.is_transfer:
             return rates.get(trial.label, 0.5)
         return 0.5
 
@@ -83,7 +83,7 @@ def test_the_conditional_metric_leaves_out_clean_errors_and_images_that_fool_no_
     fill(store, study, by_label({"keep 0.3": 0.4, "standard": 0.2}, clean=0.8))
     verdict = found(study, store, "rm-transfer").verdict
     assert verdict.effect == pytest.approx(100 * (80 / 160 - 40 / 160))
-    result = next(r for r in read(study, store) if r.label == "keep 0.3" and r.measurement.sources)
+    result = next(r for r in read(study, store) if r.label == "keep 0.3" and r.measurement.is_transfer)
     assert result.counted("conditional") == 160
     assert result.rate("unconditional") == pytest.approx(40.0)
 
@@ -136,7 +136,7 @@ def test_the_worst_case_is_per_image_over_the_attacks(store):
     other = {"vgg": 0.6, "resnet18": 0.4}
 
     def share(trial, measurement):
-        if not measurement.sources:
+        if not measurement.is_transfer:
             return 1.0 if is_clean(measurement) else 0.5
         return other[measurement.sources[0].architecture.name] if trial.label == "keep 0.1" else 0.3
 
@@ -146,6 +146,18 @@ def test_the_worst_case_is_per_image_over_the_attacks(store):
     white = found(study, store, "transfer").white_box
     assert white.beyond
     assert white.at_eps[0] == pytest.approx(10.0)
+
+
+def test_a_failed_check_makes_a_gain_unreliable(study, store):
+    rates = by_label({"standard": 0.3, "keep 0.1": 0.9, "pgd-trained": 0.3, "noise-trained": 0.3})
+    fill(store, study, rates)
+    assert found(study, store, "transfer").paper_access.word == "holds"
+
+    def failing(trial, measurement):
+        return 0.2 if isinstance(measurement.question, Checked) else rates(trial, measurement)
+
+    fill(store, study, failing)
+    assert found(study, store, "transfer").paper_access.text.startswith("unreliable (failed: noise)")
 
 
 def test_an_endpoint_describes_one_attack_exactly(study):

@@ -27,6 +27,7 @@ QUESTIONS = [
     "Measurement(question=Corruption(name='gaussian_noise', strength='0.1'), images=Images(n=8))",
     "Measurement(question=Attack(name='pgd', eps='0.1', steps=1), images=Images(n=8))",
     "Measurement(question=Attack(name='autoattack', eps='1'), images=Images(n=2))",
+    "Measurement(question=Checked(eps='0.01'), images=Images(n=300), sources=(network(),))",
     "Measurement(question=Gallery(attack=Attack(name='pgd', eps='0.1')))",
     "Measurement(question=Attack(name='mi_fgsm', eps='0.1', steps=2), images=Images(n=8), sources=(network(),))",
 ]
@@ -45,10 +46,10 @@ def answer(expression):
     asked = eval(expression)
     model = training.assemble(network()).eval()
     split = data.select(data.load(network().data, "test"), asked.images)
-    if asked.sources:
+    if asked.is_transfer:
         measuring.transfer(model, measuring.craft(asked, split, [model]), split.labels, [model])
     else:
-        measuring.measure(asked, model, split)
+        measuring.measure(asked, model, split, [model for _ in asked.sources])
 
 def mine():
     return [n for n, m in sys.modules.items() if n.startswith("bioinspired.") and not hasattr(m, "__path__")]

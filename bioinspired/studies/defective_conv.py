@@ -12,6 +12,7 @@ from bioinspired.keys import Strength
 from bioinspired.trials import (
     Architecture,
     Attack,
+    Checked,
     Clean,
     Corruption,
     Data,
@@ -35,6 +36,7 @@ DATASETS = {
     "full": ("cifar10", "mnist"),
 }
 SHOWN = ("standard", "keep 0.1", "pgd-trained")
+CHECKED = ("keep 0.1", "pgd-trained")
 SOURCE_SEED = 100  # sources are trained with this seed and the two after it; targets stay below
 
 
@@ -56,6 +58,8 @@ class Setting:
     gallery: Attack
     auto: Attack | None
     auto_images: int
+    checks: Checked | None
+    check_images: int
     images: int | None
     changes: str
 
@@ -89,6 +93,8 @@ DIGITS = Setting(
     gallery=_transfer("0.1", "0.2")[1],
     auto=Attack(name="autoattack", eps="0.2"),
     auto_images=50,
+    checks=Checked(eps="0.1"),
+    check_images=50,
     images=None,
     changes="networks of width 8 trained for a few epochs on scikit-learn's 8x8 digits, up-sampled to 16x16",
 )
@@ -103,6 +109,7 @@ SMOKE = replace(
     white_box=(_white_box("0.2", steps=3),),
     sigmas=("0.2",),
     auto=None,
+    checks=None,
     images=64,
     changes="a few steps on a few images: this page shows that the code runs, not a result",
 )
@@ -135,6 +142,8 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         adversary=PGDTraining(eps="8/255", steps=2, step_size="0.75"),
         noise="0.1",
         transfer=COLOUR,
+        checks=Checked(eps="8/255"),
+        auto=Attack(name="autoattack", eps="8/255"),
         white_box=tuple(_white_box(eps, steps=20) for eps in ("2/255", "4/255", "8/255", "16/255")),
         sigmas=("8/255", "16/255", "32/255"),
         gallery=COLOUR[1],
@@ -155,6 +164,8 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         gallery=COLOUR[1],
         auto=Attack(name="autoattack", eps="8/255"),
         auto_images=200,
+        checks=Checked(eps="8/255"),
+        check_images=200,
         images=5_000,
         changes="a 40-epoch one-cycle schedule in place of 350 epochs",
     ),
@@ -164,6 +175,7 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         recipe=Recipe(epochs=5, batch=128, rate="0.1"),
         seeds=(0, 1, 2),
         auto_images=200,
+        check_images=200,
         images=5_000,
         changes="networks of width 8 and a 5-epoch schedule in place of 50 epochs",
     ),
@@ -185,7 +197,7 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
             network = _network(setting, seed, defense=defense, recipe=recipe)
             asked = _questions(setting, sources)
             if seed == main[0]:
-                asked += _shown(setting, label)
+                asked += _shown(setting, label, _network(setting, seed, recipe=setting.recipe))
             out.append(Trial(network=network, label=label, measurements=asked, factors=_factors(defense)))
     return Study(
         name="defective_conv",
@@ -240,11 +252,14 @@ def _questions(setting: Setting, sources: list[Network]) -> tuple[Measurement, .
     return (*_clean(setting), *alone, *moved)
 
 
-def _shown(setting: Setting, label: str) -> tuple[Measurement, ...]:
-    """What one seed of the rows that the page shows one by one is asked besides: a gallery, and AutoAttack."""
-    if label not in SHOWN:
-        return ()
-    gallery = (Measurement(question=Gallery(attack=setting.gallery)),)
-    if setting.auto is None:
-        return gallery
-    return (*gallery, Measurement(question=setting.auto, images=Images(n=setting.auto_images)))
+def _shown(setting: Setting, label: str, twin: Network) -> tuple[Measurement, ...]:
+    """What one seed of the rows that the page shows one by one is asked besides: a gallery, AutoAttack, the checks."""
+    asked: list[Measurement] = []
+    if label in SHOWN:
+        asked.append(Measurement(question=Gallery(attack=setting.gallery)))
+        if setting.auto is not None:
+            asked.append(Measurement(question=setting.auto, images=Images(n=setting.auto_images)))
+    if label in CHECKED and setting.checks is not None:
+        images = Images(n=setting.check_images)
+        asked.append(Measurement(question=setting.checks, images=images, sources=(twin,)))
+    return tuple(asked)
