@@ -75,7 +75,8 @@ def build(
         source = root / "_build" / "source"
         _copy(root / "book", source, pages)
         parameters = {"scale": store.scale, "store": "", "dataset": dataset}
-        now = notebooks.inputs(package=root / "bioinspired", store=store, parameters=parameters)
+        measured = root / "benchmarks" / "results"
+        now = notebooks.inputs(package=root / "bioinspired", store=store, parameters=parameters, benchmarks=measured)
         _execute([page for page in pages if page.endswith(".ipynb")], chosen, now, root=root, store=store, say=say)
         html = _render(root, say)
     say(f"The book: {html}")

@@ -57,7 +57,7 @@ class Manifest:
     seconds: float
 
 
-def inputs(*, package: Path, store: Store, parameters: Mapping[str, str]) -> Inputs:
+def inputs(*, package: Path, store: Store, parameters: Mapping[str, str], benchmarks: Path | None = None) -> Inputs:
     """The present state of everything a notebook reads.
 
     The whole package counts, because studies and claims are looked up by name: which files a notebook reaches cannot
@@ -67,6 +67,7 @@ def inputs(*, package: Path, store: Store, parameters: Mapping[str, str]) -> Inp
         package: folder of the library.
         store: the records that the notebooks read; its folder need not exist.
         parameters: what is passed to every notebook.
+        benchmarks: folder of the benchmarks' measured files.
     """
     code = hashlib.sha256()
     for path in sorted(package.rglob("*")):
@@ -74,10 +75,11 @@ def inputs(*, package: Path, store: Store, parameters: Mapping[str, str]) -> Inp
             code.update(path.relative_to(package).as_posix().encode() + b"\0")
             code.update(_meaning(path))
     records = hashlib.sha256()
-    for path in sorted(store.folder.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
-            records.update(path.relative_to(store.folder).as_posix().encode() + b"\0")
-            records.update(hashlib.sha256(path.read_bytes()).digest())
+    for folder in (store.folder, *((benchmarks,) if benchmarks else ())):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                records.update(path.relative_to(folder).as_posix().encode() + b"\0")
+                records.update(hashlib.sha256(path.read_bytes()).digest())
     installed = sorted({f"{found.name}=={found.version}" for found in importlib.metadata.distributions()})
     environment = hashlib.sha256("\n".join([platform.python_version(), *installed]).encode())
     return Inputs(

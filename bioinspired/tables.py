@@ -22,6 +22,8 @@ NOTHING = "–"
 SPREAD = "Mean over seeds ± standard deviation (seeds)."
 SHADES = {
     "passed": "good",
+    "reached": "good",
+    "not reached": "bad",
     "failed": "bad",
     "reproduced": "good",
     "seen at small scale": "good",
@@ -50,7 +52,7 @@ def verdicts(chapter: Chapter, source_set: str) -> Styler:
         for found in chapter.assessments
         if found.headline.source_set == source_set
     ]
-    return _table(
+    return table(
         pd.DataFrame(rows),
         "Does it reproduce? Defended minus baseline with its interval, corrected for all headline claims.",
     )
@@ -67,7 +69,7 @@ def holdings(chapter: Chapter) -> Styler:
         for found in chapter.assessments
         if found.headline.access != "none"
     ]
-    return _table(
+    return table(
         pd.DataFrame(rows),
         "Does it hold? Worst case per image, unconditional, against the best baseline at equal clean accuracy: "
         "defended minus that baseline, at the claim's ε and at the ε that halves the undefended twin.",
@@ -84,7 +86,7 @@ def accuracies(chapter: Chapter) -> Styler:
     """Clean accuracy of every row, sources included: mean over seeds, with the spread and the seeds."""
     rows = chapter.frame[chapter.frame["kind"] == "clean"]
     frame = _spread(rows, "unconditional").rename_axis("network").rename("clean accuracy, %").reset_index()
-    return _table(frame, f"Accuracy on clean test images. {SPREAD}")
+    return table(frame, f"Accuracy on clean test images. {SPREAD}")
 
 
 def transfer(chapter: Chapter, *, eps: str, metric: str = "unconditional") -> Styler:
@@ -120,7 +122,7 @@ def autoattack(chapter: Chapter) -> Styler:
     ]
     columns = ["network", "seed", "norm, ε", "images", "accuracy, %", "passes per image"]
     caption = "AutoAttack: accuracy (an upper bound) with its 95 % interval over images; forward + backward passes."
-    return _table(pd.DataFrame(out, columns=columns), caption)
+    return table(pd.DataFrame(out, columns=columns), caption)
 
 
 def checks(chapter: Chapter) -> Styler:
@@ -131,7 +133,7 @@ def checks(chapter: Chapter) -> Styler:
             name = f"{result.label}, seed {result.seed}, ε = {strength_of(result.measurement)}, {result.n} images"
             columns[name] = {found["name"].replace("_", " "): _check(found) for found in result.checks}
     frame = pd.DataFrame(columns).fillna(NOTHING).rename_axis("check").reset_index()
-    return _table(frame, "Is the evaluation to be trusted? Signs that attacks fail for other reasons than robustness.")
+    return table(frame, "Is the evaluation to be trusted? Signs that attacks fail for other reasons than robustness.")
 
 
 def noise(chapter: Chapter) -> Styler:
@@ -168,7 +170,7 @@ def cells(chapter: Chapter, source_set: str) -> Styler:
     frame = pd.DataFrame(rows)
     if not frame["measured here"].any():
         frame = frame[["place", "reliability", "numbers printed", "measured here"]]
-    return _table(
+    return table(
         frame, "What the sources print, table by table, and how far our numbers agree where they can be compared."
     )
 
@@ -188,7 +190,7 @@ def cost(chapter: Chapter) -> Styler:
         units=("seconds", "size"), seconds=("seconds", "sum")
     )
     grouped["seconds"] = grouped["seconds"].map("{:.0f}".format)
-    return _table(grouped, "What the records of this page cost.")
+    return table(grouped, "What the records of this page cost.")
 
 
 def status(store: str, scale: Scale) -> pd.DataFrame:
@@ -229,12 +231,18 @@ def provenance(store: str, scale: Scale) -> pd.DataFrame:
     return pd.DataFrame(runs.values(), columns=["run", "commit", "hardware", "versions", "units", "first", "last"])
 
 
+def table(frame: pd.DataFrame, caption: str) -> Styler:
+    """A frame as the book shows it: without row numbers, with a caption, numbers to the right."""
+    styled = frame.style.hide(axis="index").set_caption(caption).set_table_attributes('class="dataframe records"')
+    return styled.set_td_classes(frame.map(lambda value: "number" if _is_number(value) else ""))
+
+
 def _cross(rows: pd.DataFrame, column: str, metric: str, *, prefix: str, caption: str) -> Styler:
     out = {}
     for value in dict.fromkeys(rows.sort_values("strength")[column] if column == "eps" else rows[column]):
         out[prefix + str(value)] = _spread(rows[rows[column] == value], metric)
     frame = pd.DataFrame(out).reindex(list(dict.fromkeys(rows["label"])))
-    return _table(frame.fillna(NOTHING).rename_axis("network").reset_index(), caption)
+    return table(frame.fillna(NOTHING).rename_axis("network").reset_index(), caption)
 
 
 def _spread(rows: pd.DataFrame, metric: str) -> "pd.Series[str]":
@@ -318,11 +326,6 @@ def _interval(mean: float, low: float | None, high: float | None, unit: str) -> 
 def _with_interval(percent: float, n: int) -> str:
     low, high = wilson(round(percent * n / 100), n)
     return f"{percent:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
-
-
-def _table(frame: pd.DataFrame, caption: str) -> Styler:
-    styled = frame.style.hide(axis="index").set_caption(caption).set_table_attributes('class="dataframe records"')
-    return styled.set_td_classes(frame.map(lambda value: "number" if _is_number(value) else ""))
 
 
 def _is_number(value: object) -> bool:
