@@ -1,4 +1,4 @@
-"""The command line: `bioinspired book | run | status | claims | data`."""
+"""The command line: `bioinspired book | run | status | claims | data | attack | check`."""
 
 import json
 import os
@@ -14,11 +14,11 @@ from rich.table import Table
 
 from bioinspired import studies
 from bioinspired.errors import UserError
-from bioinspired.keys import key
+from bioinspired.keys import key, number, strength
 from bioinspired.making import make
 from bioinspired.plan import Unit, units
 from bioinspired.records import DamagedRecordError, Store, open_store
-from bioinspired.trials import Scale, Study, Tier
+from bioinspired.trials import Images, Norm, Scale, Study, Tier
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -201,6 +201,35 @@ def attack(
     for row in rows:
         table.add_row(*(_words(row[column]) for column in columns))
     Console().print(table)
+
+
+@app.command()
+def check(
+    study: StudyArgument,
+    label: Annotated[str, typer.Option(help='The row of the study, such as "keep 0.1".')],
+    eps: Annotated[str, typer.Option(help='Radius of the ball, such as "8/255".')],
+    norm: Annotated[Norm, typer.Option(help="The ball's norm.")] = "linf",
+    seed: Annotated[int, typer.Option(help="Of the network.")] = 0,
+    images: Annotated[int, typer.Option(min=20, help="How many test images.")] = 100,
+    scale: ScaleOption = "laptop",
+    dataset: DatasetOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Check whether attacks on a trained network of a study can be trusted; exit code 1 if a check fails."""
+    wanted = studies.study(study, scale, dataset=dataset)
+    labels = list(dict.fromkeys(trial.label for trial in wanted.trials))
+    network = next((t.network for t in wanted.trials if (t.label, t.network.seed) == (label, seed)), None)
+    if network is None:
+        raise UserError(f'{study} has no network "{label}" with seed {seed}: its rows are {", ".join(labels)}.')
+    from bioinspired.checks import check as examine
+    from bioinspired.data import load, select
+    from bioinspired.worker import model_of
+
+    model = model_of(network, open_store(scale, store))
+    split = select(load(network.data, "test"), Images(n=images))
+    found = examine(model, split.images.float() / 255, split.labels, norm=norm, eps=number(strength(eps)))
+    print(found)
+    raise typer.Exit(0 if found.passed else 1)
 
 
 def main() -> None:

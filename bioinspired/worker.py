@@ -80,8 +80,8 @@ def _answer(task: Task, order: Order) -> None:
             for source in question.sources
         ):
             raise UserError("A transfer needs sources and target of one data set and image size: correct the study.")
-        model = _model(network, order)
-        sources = [_model(source, order) for source in question.sources]
+        model = model_of(network, order.store, order.device)
+        sources = [model_of(source, order.store, order.device) for source in question.sources]
         start = time.perf_counter()
         if question.is_transfer:
             if examples is None:
@@ -154,9 +154,18 @@ def _sha256(path: str, modified: int, size: int) -> str:
     return sha256_of(Path(path))
 
 
-def _model(network: Network, order: Order) -> nn.Module:
-    path = order.store.weights(key(network))
-    return _loaded(network, str(path), path.stat().st_mtime_ns, order.device)
+def model_of(network: Network, store: Store, device: str = "cpu") -> nn.Module:
+    """A trained network in eval mode, its parameters frozen.
+
+    Raises:
+        UserError: its weights are not in the store.
+    """
+    path = store.weights(key(network))
+    try:
+        modified = path.stat().st_mtime_ns
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run the study that trains this network first.") from None
+    return _loaded(network, str(path), modified, device)
 
 
 @lru_cache(maxsize=16)
