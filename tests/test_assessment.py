@@ -1,12 +1,11 @@
 """From records to verdicts: which measurements feed a claim, and the numbers that come out, on made-up records."""
 
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from filled import fill, first, is_clean
 from scipy import stats
 
 from bioinspired import studies
@@ -15,9 +14,6 @@ from bioinspired.claims import load
 from bioinspired.records import Store
 from bioinspired.results import read
 from bioinspired.trials import Attack, Checked
-
-sys.path.insert(0, str(Path(__file__).parent))
-from made_up import fill, first, is_clean
 
 SEEDS = (0, 1, 2, 3, 4)
 

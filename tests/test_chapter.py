@@ -2,10 +2,10 @@
 
 import json
 import sys
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from filled import fill, is_clean
 
 from bioinspired import chapter, cli, figures, studies, tables
 from bioinspired.costs import CostModel, measuring_passes, training_work
@@ -14,9 +14,6 @@ from bioinspired.keys import key
 from bioinspired.plan import measuring_tasks, training_tasks, units
 from bioinspired.records import Store
 from bioinspired.trials import Attack, Clean, Gallery, Measurement
-
-sys.path.insert(0, str(Path(__file__).parent))
-from made_up import fill, is_clean
 
 PAPERS = studies.NAMES
 

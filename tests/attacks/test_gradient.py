@@ -308,7 +308,7 @@ def three(images):
         ({"model": lambda z: (three(z),)}, "tuple"),
         ({"model": lambda z: three(z).round().detach()}, "no gradient"),
     ],
-    ids=str,
+    ids=lambda part: " ".join(part) if isinstance(part, dict) else part,
 )
 def test_mistakes_get_one_sentence(change, says):
     call = {"model": three, "x": X, "y": Y, "norm": "linf", "eps": 0.1, "steps": 2} | change
