@@ -79,32 +79,11 @@ def craft(measurement: Measurement, split: Split, sources: Sequence[Model]) -> E
     The attack runs to its last step and its last iterate is taken, as the papers do: an example that only just fools
     its source transfers worse.
     """
-    from bioinspired.attacks.gradient import fgsm, pgd
-    from bioinspired.attacks.momentum import mi_fgsm
-
     attack = measurement.question
     assert isinstance(attack, Attack)
     x, y = split.images.float() / 255, split.labels
     model = sources[0] if len(sources) == 1 else lambda images: torch.stack([s(images) for s in sources]).mean(0)
-    common: dict[str, Any] = {"norm": attack.norm, "eps": number(attack.eps), "loss": attack.loss}
-    generator = _generator(measurement.seed, x)
-    if attack.name == "fgsm":
-        result = fgsm(model, x, y, **common)
-    elif attack.name == "mi_fgsm":
-        result = mi_fgsm(model, x, y, **common, steps=attack.steps, step_size=_step(attack), generator=generator)
-    else:
-        result = pgd(
-            model,
-            x,
-            y,
-            **common,
-            steps=attack.steps,
-            step_size=_step(attack),
-            random_start=attack.random_start,
-            early_exit=False,
-            keep="last",
-            generator=generator,
-        )
+    result = _run(attack, model, x, y, measurement.seed, last=True)
     scale = len(sources)
     return Examples(result.x_adv, scale * _mean(result.forwards), scale * _mean(result.backwards))
 
@@ -120,36 +99,36 @@ def transfer(model: Model, examples: Examples, y: Tensor, sources: Sequence[Mode
 
 
 def _white_box(attack: Attack, model: Model, x: Tensor, y: Tensor, seed: int) -> Outcome:
-    common: dict[str, Any] = {"norm": attack.norm, "eps": number(attack.eps)}
-    generator = _generator(seed, x)
-    result: Result
-    if attack.name == "autoattack":
-        from bioinspired.attacks.ensemble import autoattack
-
-        result = autoattack(model, x, y, **common, generator=generator)
-    else:
-        from bioinspired.attacks.gradient import fgsm, pgd
-
-        if attack.name == "fgsm":
-            result = fgsm(model, x, y, **common, loss=attack.loss)
-        else:
-            result = pgd(
-                model,
-                x,
-                y,
-                **common,
-                steps=attack.steps,
-                step_size=_step(attack),
-                loss=attack.loss,
-                random_start=attack.random_start,
-                restarts=attack.restarts,
-                generator=generator,
-            )
+    result = _run(attack, model, x, y, seed)
     return Outcome(
         bits={"correct": _numpy(~result.success)},
         forwards=_mean(result.forwards),
         backwards=_mean(result.backwards),
     )
+
+
+def _run(attack: Attack, model: Model, x: Tensor, y: Tensor, seed: int, *, last: bool = False) -> Result:
+    """Runs an attack; `last` asks for the last iterate of the whole run instead of the best of one that stops early."""
+    generator = torch.Generator(x.device).manual_seed(seed)
+    common: dict[str, Any] = {"norm": attack.norm, "eps": number(attack.eps)}
+    step_size = None if attack.step_size is None else number(attack.step_size) * number(attack.eps)
+    if attack.name == "autoattack":
+        from bioinspired.attacks.ensemble import autoattack
+
+        return autoattack(model, x, y, **common, generator=generator)
+    common |= {"loss": attack.loss}
+    if attack.name == "mi_fgsm":
+        from bioinspired.attacks.momentum import mi_fgsm
+
+        return mi_fgsm(model, x, y, **common, steps=attack.steps, step_size=step_size, generator=generator)
+    from bioinspired.attacks.gradient import fgsm, pgd
+
+    if attack.name == "fgsm":
+        return fgsm(model, x, y, **common)
+    common |= {"steps": attack.steps, "step_size": step_size, "random_start": attack.random_start}
+    if last:
+        return pgd(model, x, y, **common, early_exit=False, keep="last", generator=generator)
+    return pgd(model, x, y, **common, restarts=attack.restarts, generator=generator)
 
 
 def _corrupted(question: Corruption, model: Model, x: Tensor, y: Tensor, seed: int) -> Outcome:
@@ -179,22 +158,7 @@ def _checked(question: Checked, model: Model, x: Tensor, y: Tensor, sources: Seq
 
 
 def _gallery(question: Gallery, model: Model, x: Tensor, y: Tensor, seed: int) -> Outcome:
-    from bioinspired.attacks.gradient import pgd
-
-    attack = question.attack
-    result = pgd(
-        model,
-        x,
-        y,
-        norm=attack.norm,
-        eps=number(attack.eps),
-        steps=attack.steps,
-        step_size=_step(attack),
-        loss=attack.loss,
-        early_exit=False,
-        keep="last",
-        generator=_generator(seed, x),
-    )
+    result = _run(question.attack, model, x, y, seed, last=True)
     return Outcome(
         arrays={
             "clean": _bytes(x),
@@ -206,11 +170,6 @@ def _gallery(question: Gallery, model: Model, x: Tensor, y: Tensor, seed: int) -
         forwards=_mean(result.forwards) + 2,
         backwards=_mean(result.backwards),
     )
-
-
-def _step(attack: Attack) -> float | None:
-    """The step size in pixel units: configurations give it in units of eps."""
-    return None if attack.step_size is None else number(attack.step_size) * number(attack.eps)
 
 
 def _generator(seed: int, x: Tensor) -> torch.Generator:

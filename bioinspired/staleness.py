@@ -39,9 +39,8 @@ def modules_of_measurement(measurement: Measurement) -> frozenset[str]:
         roots.add("bioinspired.checks")
     attack = question.attack if isinstance(question, Gallery) else question
     if isinstance(attack, Attack):
-        roots.add("bioinspired.attacks.ensemble" if attack.name == "autoattack" else "bioinspired.attacks.gradient")
-    if measurement.is_transfer:
-        roots.add("bioinspired.attacks.momentum")
+        homes = {"autoattack": "ensemble", "mi_fgsm": "momentum"}
+        roots.add(f"bioinspired.attacks.{homes.get(attack.name, 'gradient')}")
     return frozenset(roots)
 
 
