@@ -25,8 +25,8 @@ def remaining(finished: Tensor) -> Tensor:
 
 def bucket(size: int) -> int:
     """The batch size that this many images go on with: few sizes in all, because each new one costs a warm-up."""
-    spacing = max(LEAST_BATCH, 1 << max(size.bit_length() - 3, 0))
-    return -(-size // spacing) * spacing
+    spacing = 1 << max(size.bit_length() - 3, 0)
+    return max(-(-size // spacing) * spacing, LEAST_BATCH)
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Images:
         rows: int64 [m], which images of the counted batch they are.
         finished: bool [m], images that are fooled already and only fill up the batch.
         targets: int64 [m], classes to lead them to, or None.
+        copies: how many times the same images stand in x, one series after the other, to be led to several targets at
+            once; as soon as one copy of an image is fooled, all are finished.
     """
 
     x: Tensor
@@ -46,19 +48,29 @@ class Images:
     rows: Tensor
     finished: Tensor
     targets: Tensor | None = None
+    copies: int = 1
 
 
 class Found:
     """What an attack of an ensemble has found.
 
     Attributes:
-        fooled: bool [m], those that were finished before included.
+        fooled: bool [m], those that were finished before included, and copies of images that are.
         points: [m, ...], points that fool; the image itself elsewhere.
     """
 
     def __init__(self, images: Images) -> None:
         self.fooled = images.finished.clone()
         self.points = images.x.clone()
+        self._hit = torch.zeros_like(self.fooled)
+        self._copies = images.copies
+
+    def by_image(self) -> tuple[Tensor, Tensor]:
+        """Over the copies: whether an image was fooled here, bool [m / copies], and a point that fools it."""
+        hit = self._hit.view(self._copies, -1)
+        which = hit.byte().argmax(0)
+        points = self.points.view(self._copies, hit.shape[1], *self.points.shape[1:])
+        return hit.any(0), points[which, torch.arange(hit.shape[1], device=which.device)]
 
     def record(self, at: Tensor, points: Tensor, fooled: Tensor) -> bool:
         """Takes over the points that fool, for the images at these positions that were not fooled before.
@@ -70,7 +82,8 @@ class Found:
             return False
         new = fooled & ~self.fooled[at]
         self.points[at[new]] = points[new]
-        self.fooled[at[new]] = True
+        self._hit[at[new]] = True
+        self.fooled |= self._hit.view(self._copies, -1).any(0).repeat(self._copies)
         return bool(new.any())
 
 

@@ -13,11 +13,11 @@ The classes are the most likely wrong ones; with fewer than 10 classes, all of t
 (dlr) is defined from 3 classes on, targeted from 4; below that the margin takes its place.
 
 What differs from the authors' implementation saves time and fools the same images, up to what another sequence of
-random numbers does: an image leaves a batch as soon as it is fooled, weights get no gradients, and Square asks nothing
-whose answer it knows.
+random numbers does: an image leaves a batch as soon as it is fooled, several classes are aimed at together, weights get
+no gradients, and Square asks nothing whose answer it knows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +42,8 @@ MEMBERS = {"standard": ("apgd-ce", "apgd-t", "fab-t", "square"), "rand": ("apgd-
 STEPS = 100
 PROPOSALS = 5000
 TARGETS = 9
+_ROOM = 128
+"""Images that a CPU is shown at once when there is a choice: more gain nothing."""
 
 
 @dataclass(frozen=True)
@@ -113,18 +115,21 @@ def autoattack(
         logits = _answers(queries, x, batch)
         member[verdict(logits, y) >= 0] = -1
         for number, name in enumerate(members):
+            part = _parts(norm, eps, logits.shape[1])[name]
             for rows in _batches(remaining(member > -2), batch):
-                for run in _runs(name, logits[rows], y[rows], norm, eps):
-                    left = remaining(member[rows] > -2)
-                    if not len(left):
-                        break
-                    among = rows[left]
-                    targets = None if run.targets is None else run.targets[left]
-                    images = Images(x[among], y[among], among, member[among] > -2, targets)
-                    found = run.attack(queries, images, dice)
-                    new = found.fooled & ~images.finished
-                    points[among[new]] = found.points[new]
-                    member[among[new]] = number
+                likely = _likely(logits[rows], y[rows], part.targets)
+                runs = list(range(max(part.targets, part.restarts)))
+                while runs and len(left := remaining(member[rows] > -2)):
+                    # Towards several classes at once as long as the batch has room.
+                    room = (batch if x.is_cuda else min(batch, _ROOM)) // len(left)
+                    copies = max(min(len(runs), room), 1) if part.targets else 1
+                    among = rows[left].repeat(copies)
+                    targets = likely[runs[:copies]][:, left].flatten() if part.targets else None
+                    runs = runs[copies:]
+                    images = Images(x[among], y[among], among, member[among] > -2, targets, copies)
+                    fooled, found = part.attack(queries, images, dice).by_image()
+                    points[rows[left][fooled]] = found[fooled]
+                    member[rows[left][fooled]] = number
         if x.is_cuda:
             # Kernels choose their algorithm by the batch's shape: the verdict is that of one shape for all.
             again = verdict(_answers(queries, points, batch), y) >= 0
@@ -144,40 +149,39 @@ def _batches(rows: Tensor, batch: int) -> tuple[Tensor, ...]:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Part:
+    """One member: its attack, run `restarts` times, or once towards each of `targets` classes."""
+
     attack: Callable[[Queries, Images, torch.Generator], Found]
-    targets: Tensor | None = None
+    restarts: int = 1
+    targets: int = 0
 
 
-def _runs(name: str, logits: Tensor, y: Tensor, norm: str, eps: float) -> Iterator[_Run]:
-    """The runs of a member, in order; logits [n, k] are those of the clean images."""
-    classes = logits.shape[1]
+def _parts(norm: str, eps: float, classes: int) -> dict[str, _Part]:
+    """All members, for a model with so many classes."""
 
     def climb(loss: str) -> Callable[[Queries, Images, torch.Generator], Found]:
         return lambda queries, images, generator: apgd(
             queries, images, norm=norm, eps=eps, steps=STEPS, loss=loss, generator=generator
         )
 
-    if name == "apgd-ce":
-        for _ in range(5 if norm == "l1" else 1):
-            yield _Run(climb("ce"))
-    elif name == "apgd-dlr":
-        yield _Run(climb("dlr" if classes >= 3 else "margin"))
-    elif name == "apgd-t":
-        for targets in _likely(logits, y, 5 if norm == "l1" else TARGETS):
-            yield _Run(climb("dlr" if classes >= 4 else "margin"), targets)
-    elif name == "fab-t":
-        for targets in _likely(logits, y, TARGETS):
-            yield _Run(lambda queries, images, _: fab(queries, images, norm=norm, eps=eps, steps=STEPS), targets)
-    else:
-        yield _Run(
-            lambda queries, images, generator: square(
-                queries, images, norm=norm, eps=eps, rounds=PROPOSALS, generator=generator
-            )
-        )
+    def boundary(queries: Queries, images: Images, _: torch.Generator) -> Found:
+        return fab(queries, images, norm=norm, eps=eps, steps=STEPS)
+
+    def search(queries: Queries, images: Images, generator: torch.Generator) -> Found:
+        return square(queries, images, norm=norm, eps=eps, rounds=PROPOSALS, generator=generator)
+
+    sparse = norm == "l1"
+    return {
+        "apgd-ce": _Part(climb("ce"), restarts=5 if sparse else 1),
+        "apgd-dlr": _Part(climb("dlr" if classes >= 3 else "margin")),
+        "apgd-t": _Part(climb("dlr" if classes >= 4 else "margin"), targets=min(5 if sparse else TARGETS, classes - 1)),
+        "fab-t": _Part(boundary, targets=min(TARGETS, classes - 1)),
+        "square": _Part(search),
+    }
 
 
-def _likely(logits: Tensor, y: Tensor, targets: int) -> tuple[Tensor, ...]:
-    """The most likely wrong classes of each image, best first: tensors [n], fewer where there are few classes."""
+def _likely(logits: Tensor, y: Tensor, targets: int) -> Tensor:
+    """The most likely wrong classes of each image, best first, [targets, n]."""
     others = logits.scatter(1, y.unsqueeze(1), -torch.inf)
-    return others.topk(min(targets, logits.shape[1] - 1), dim=1).indices.unbind(1)
+    return others.topk(targets, dim=1).indices.T

@@ -40,8 +40,9 @@ def frozen(model: Model, device: torch.device) -> Iterator[None]:
     buffers = [(buffer, buffer.clone()) for module in still_training for buffer in module.buffers(recurse=False)]
     noise = noise_state(device)
     try:
-        for parameter, _ in parameters:
-            parameter.requires_grad_(False)
+        for parameter, requires_grad in parameters:
+            if requires_grad:
+                parameter.requires_grad_(False)
         if root_trains:
             for module in modules:
                 module.training = False
@@ -49,9 +50,11 @@ def frozen(model: Model, device: torch.device) -> Iterator[None]:
             yield
     finally:
         for module, training in modes:
-            module.training = training
-        for parameter, requires_grad in reversed(parameters):  # a shared parameter stands in the list more than once
-            parameter.requires_grad_(requires_grad)
+            if module.training != training:
+                module.training = training
+        for parameter, requires_grad in parameters:
+            if parameter.requires_grad != requires_grad:
+                parameter.requires_grad_(requires_grad)
         with torch.no_grad():
             for buffer, before in buffers:
                 buffer.copy_(before)

@@ -1,11 +1,13 @@
 """Square: random search with square windows; asks for logits only, never for a gradient.
 
 Andriushchenko et al., 2020 (arXiv 1912.00049), algorithms 1 to 3, with the L1 form of Croce and Hein, 2021
-(arXiv 2103.01208) and the schedule of window sizes that AutoAttack uses. In each of `queries` rounds every image gets a
-proposal of its own: a window at a random place is changed, and kept if that lowers the lead of the right answer.
+(arXiv 2103.01208) and the schedule of window sizes that AutoAttack uses. In every round each image gets a proposal of
+its own: a window at a random place is changed, and kept if that lowers the lead of the right answer.
 
-A proposal whose answer is known is not shown to the model: one that changes nothing, or one that was refused before
-from the same point. In Linf on small images this is most of them; the search takes the same path as without.
+Two things save time and leave the path of the search as it is. Several proposals are shown to the model at once where
+few are accepted; those behind an accepted one are made again from there. And a proposal whose answer is known is not
+shown: one that changes nothing, or one that was refused before from the same point. In Linf on small images this is
+most of them.
 """
 
 import functools
@@ -25,8 +27,8 @@ _SHARE = 0.8
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """The share of pixels in a window starts at 4/5 and is halved after these rounds."""
 _MOST_REMEMBERED = 1 << 15
-_AT_ONCE = 128
-_DRAWN_AT_ONCE = 1024
+_MOST_PIXELS = 1 << 10
+_SHOWN_AT_ONCE = 128
 _TINY = 1e-12
 
 
@@ -47,16 +49,17 @@ def square(
     found = Found(images)
     kind: type[_Corners | _Windows] = _Corners if norm == "linf" else _Windows
     search = kind(queries, images, norm, eps, generator)
-    search.begin()
+    search.keep(remaining(found.fooled))
+    if len(search.at):
+        search.begin()
     number = 1
-    while True:
+    while len(search.at):
         if found.record(search.at, search.points(), search.margin >= 0):
-            index = remaining(found.fooled[search.at])
-            if len(index) < len(search.at):
-                search.keep(index)
-        if number == rounds or not len(search.at):
-            return found
+            search.keep(remaining(found.fooled[search.at]))
+        if number == rounds:
+            break
         number += search.propose(number, rounds - number, ~found.fooled[search.at])
+    return found
 
 
 def side(number: int, height: int, width: int) -> int:
@@ -83,12 +86,68 @@ class _Search(Batch):
         self.at = torch.arange(len(images.y), device=images.y.device)
         self.best = self.x
         self.margin = torch.full_like(self.x[:, 0, 0, 0], -torch.inf)
+        self._at_once = 1
+
+    def begin(self) -> None:
+        """Goes to the first point."""
+        raise NotImplementedError
 
     def points(self) -> Tensor:
+        """The best points, in the shape of the images."""
         return self.best.view(-1, *self._shape)
 
-    def _ask(self, points: Tensor, rows: Tensor, y: Tensor) -> Tensor:
-        return verdict(self._queries.logits(points.view(-1, *self._shape), rows), y)
+    def propose(self, number: int, most: int, goes_on: Tensor) -> int:
+        """Makes the proposals of some rounds, from this one on, to the images that go on; returns how many rounds."""
+        height, width = self._window(number)
+        # Few rounds in the beginning, where images still leave often.
+        rounds = min(most, _rounds_alike(number), number // 8 + 1, max(_MOST_PIXELS // (height * width), 1))
+        self._draw(rounds, height, width)
+        turns = torch.arange(rounds, device=self.at.device)
+        passed = torch.zeros_like(self.at)
+        while True:
+            waiting = self._worth_asking() & (turns >= passed.unsqueeze(1)) & goes_on.unsqueeze(1)
+            if self._at_once < rounds:
+                waiting &= waiting.cumsum(1) <= self._at_once
+            image, turn = waiting.nonzero(as_tuple=True)
+            if not len(image):
+                return rounds
+            image, turn = _filled_up(image), _filled_up(turn)
+            points = self._points(image, turn)
+            margin = verdict(self._queries.logits(points.view(-1, *self._shape), self.rows[image]), self.y[image])
+            better = margin > self.margin[image]
+            first = torch.full_like(passed, rounds)
+            first.scatter_reduce_(0, image[better], turn[better], "amin")
+            accepted = turn == first[image]
+            winners = image[accepted]
+            self._learn(image, turn, winners, first)
+            self.best[winners] = points[accepted]
+            self.margin[winners] = margin[accepted].to(self.margin.dtype)
+            goes_on = goes_on & (self.margin < 0)
+            last = torch.zeros_like(passed).scatter_reduce_(0, image, turn + 1, "amax")
+            passed = torch.where(first < rounds, first + 1, torch.maximum(passed, last))
+            self._hurry(asked=int((last > 0).sum()), accepted=int((first < rounds).sum()))
+
+    def _draw(self, rounds: int, height: int, width: int) -> None:
+        """Draws what is random in the proposals of these rounds."""
+        raise NotImplementedError
+
+    def _points(self, image: Tensor, turn: Tensor) -> Tensor:
+        """The points [q, channels, height, width] proposed to images [q], by their place in the batch, in turns [q]."""
+        raise NotImplementedError
+
+    def _worth_asking(self) -> Tensor:
+        """bool [m, rounds], the proposals whose answer is not known."""
+        return torch.ones(len(self.at), self._rounds, dtype=torch.bool, device=self.at.device)
+
+    def _learn(self, image: Tensor, turn: Tensor, winners: Tensor, first: Tensor) -> None:
+        """Told which proposals were asked; those of an image before its first accepted one were refused."""
+
+    def _hurry(self, *, asked: int, accepted: int) -> None:
+        """More proposals at once while few are accepted, fewer when many are: what lies behind those is lost."""
+        if 4 * accepted > asked:
+            self._at_once = max(self._at_once // 2, 1)
+        elif 16 * accepted < asked:
+            self._at_once = min(self._at_once * 2, max(_SHOWN_AT_ONCE // asked, 1))
 
     def _uniform(self, *shape: int) -> Tensor:
         drawn = torch.rand(shape, generator=self._generator, device=self._generator.device, dtype=self.x.dtype)
@@ -118,6 +177,7 @@ class _Search(Batch):
         corner = place // across * self._width + place % across
         device = corner.device
         inside = torch.arange(height, device=device).unsqueeze(1) * self._width + torch.arange(width, device=device)
+        self._rounds = rounds
         return place, corner.unsqueeze(2) + inside.view(1, 1, -1)
 
 
@@ -129,52 +189,38 @@ class _Corners(_Search):
         stripes = self._signs(len(self.at), self._channels, 1, self._width)
         self.best = torch.where(stripes > 0, self.high, self.low)
         noise = noise_state(self.x.device)
-        self.margin = self._ask(self.best, self.rows, self.y)
+        self.margin = verdict(self._queries.logits(self.points(), self.rows), self.y).to(self.x.dtype)
         self._random = not same_noise(noise, noise_state(self.x.device))
         self._remembered = (0, 0)
         self.refused = torch.zeros(len(self.at), 0, dtype=torch.bool, device=self.x.device)
 
-    def propose(self, number: int, most: int, goes_on: Tensor) -> int:
-        # Several rounds at once: each image passes over the proposals not worth asking to its next one that is.
-        size = self._window(number)
-        rounds = min(most, _rounds_alike(number), max(_AT_ONCE // (size[0] * size[1] * self._channels), 1))
-        images = len(self.at)
-        place, inside = self._places(rounds, *size)
-        up = self._uniform(images, self._channels, rounds) < 0.5
-        pixels = inside.view(images, 1, -1).expand(-1, self._channels, -1)
-        shape = (images, self._channels, rounds, -1)
+    def _draw(self, rounds: int, height: int, width: int) -> None:
+        images, channels = len(self.at), self._channels
+        place, inside = self._places(rounds, height, width)
+        up = self._uniform(images, channels, rounds) < 0.5
+        pixels = inside.view(images, 1, -1).expand(-1, channels, -1)
+        shape = (images, channels, rounds, -1)
         low, high = (image.flatten(2).gather(2, pixels).view(shape) for image in (self.low, self.high))
-        proposed = torch.where(up.unsqueeze(3), high, low)
-        names = self._names(place, up, size)
-        pixels = pixels.view(shape)
-        number_of = torch.arange(rounds, device=place.device)
-        passed = torch.zeros_like(self.at)
-        while True:
-            now = self.best.flatten(2).gather(2, pixels.flatten(2)).view(shape)
-            worth_asking = (proposed != now).any(3).any(1) & (number_of >= passed.unsqueeze(1)) & goes_on.unsqueeze(1)
-            if names is not None:
-                worth_asking &= ~self.refused.gather(1, names)
-            which = worth_asking.any(1).nonzero().squeeze(1)
-            if not len(which):
-                return rounds
-            which = which.repeat(-(-bucket(len(which)) // len(which)))[: bucket(len(which))]
-            chosen = worth_asking[which].byte().argmax(1)  # the first
-            points = self.best[which].flatten(2)
-            points = points.scatter_(2, pixels[which, :, chosen], proposed[which, :, chosen]).view(
-                -1, *self.x.shape[1:]
-            )
-            margin = self._ask(points, self.rows[which], self.y[which])
-            better = margin > self.margin[which]
-            winners = which[better]
-            if names is not None:
-                self.refused[which, names[which, chosen]] = True
-                self.refused[winners] = False
-            self.best[winners] = points[better]
-            self.margin[winners] = margin[better]
-            goes_on = goes_on & (self.margin < 0)
-            passed[which] = chosen + 1
+        self._pixels = pixels.view(shape)
+        self._proposed = torch.where(up.unsqueeze(3), high, low)
+        self._names = self._named(place, up, (height, width))
 
-    def _names(self, place: Tensor, up: Tensor, size: tuple[int, int]) -> Tensor | None:
+    def _worth_asking(self) -> Tensor:
+        now = self.best.flatten(2).gather(2, self._pixels.flatten(2)).view_as(self._proposed)
+        changes = (self._proposed != now).any(3).any(1)
+        return changes if self._names is None else changes & ~self.refused.gather(1, self._names)
+
+    def _points(self, image: Tensor, turn: Tensor) -> Tensor:
+        points = self.best[image].flatten(2)
+        points.scatter_(2, self._pixels[image, :, turn], self._proposed[image, :, turn])
+        return points.view(-1, *self.x.shape[1:])
+
+    def _learn(self, image: Tensor, turn: Tensor, winners: Tensor, first: Tensor) -> None:
+        if self._names is not None:
+            self.refused[image, self._names[image, turn]] = True
+            self.refused[winners] = False
+
+    def _named(self, place: Tensor, up: Tensor, size: tuple[int, int]) -> Tensor | None:
         """Each proposal's number [m, rounds] among all of its size; None where there are too many to remember."""
         places = math.prod(self._range(*size))
         if self._random or self._channels > 8 or places << self._channels > _MOST_REMEMBERED:
@@ -198,39 +244,32 @@ class _Windows(_Search):
         delta = torch.zeros_like(self.x)
         top, left = (self._height - down * height) // 2, (self._width - across * width) // 2
         delta[:, :, top : top + down * height, left : left + across * width] = tiles
-        self.best = self._within(delta)
-        self.margin = self._ask(self.best, self.rows, self.y)
+        self.best = self._within(delta, self.x)
+        self.margin = verdict(self._queries.logits(self.points(), self.rows), self.y).to(self.x.dtype)
 
-    def propose(self, number: int, most: int, goes_on: Tensor) -> int:
-        # Several rounds at once, few in the beginning, where images still leave often.
-        height, width = self._window(number)
-        rounds = min(most, _rounds_alike(number), number // 8 + 1, max(_DRAWN_AT_ONCE // (height * width), 1))
-        images = len(self.at)
-        _, inside = self._places(2 * rounds, height, width)
-        places = inside.view(images, 1, 2, rounds, -1).expand(-1, self._channels, -1, -1, -1)
+    def _draw(self, rounds: int, height: int, width: int) -> None:
+        images, channels = len(self.at), self._channels
+        _, self._filled = self._places(rounds, height, width)
+        _, self._emptied = self._places(rounds, height, width)
         upright, turned = self._bumps(height, width), self._bumps(width, height).T
-        bumps = torch.where(self._uniform(images, 1, rounds, 1) < 0.5, upright.reshape(-1), turned.reshape(-1))
-        bumps = bumps * self._signs(images, self._channels, rounds, 1)
-        for turn in range(rounds):
-            points = self._proposal(places[:, :, 0, turn], places[:, :, 1, turn], bumps[:, :, turn])
-            margin = self._ask(points, self.rows, self.y)
-            better = goes_on & (margin > self.margin)
-            self.margin = torch.where(better, margin, self.margin)
-            self.best = torch.where(better.view(-1, 1, 1, 1), points, self.best)
-            goes_on = goes_on & (self.margin < 0)
-        return rounds
+        shapes = torch.where(self._uniform(images, rounds, 1, 1) < 0.5, upright.reshape(-1), turned.reshape(-1))
+        self._shapes = shapes * self._signs(images, rounds, channels, 1)
 
-    def _proposal(self, filled: Tensor, emptied: Tensor, bumps: Tensor) -> Tensor:
-        delta = (self.best - self.x).flatten(2)
+    def _points(self, image: Tensor, turn: Tensor) -> Tensor:
+        filled, emptied = (
+            places[image, turn].unsqueeze(1).expand(-1, self._channels, -1) for places in (self._filled, self._emptied)
+        )
+        x = self.x[image]
+        delta = (self.best[image] - x).flatten(2)
         either = torch.zeros_like(delta).scatter_(2, filled, 1).scatter_(2, emptied, 1)
         budget = self._length(delta * either)
         old = delta.gather(2, filled)
-        new = bumps + old / (self._length(old) + _TINY)
+        new = self._shapes[image, turn] + old / (self._length(old) + _TINY)
         new = new / (self._length(new) + _TINY) * self._spend(budget, delta)
-        return self._within(delta.scatter(2, emptied, 0).scatter_(2, filled, new).view_as(self.x))
+        return self._within(delta.scatter(2, emptied, 0).scatter_(2, filled, new).view_as(x), x)
 
     def _length(self, delta: Tensor) -> Tensor:
-        """Length per channel, [m, c, 1]."""
+        """Length per channel, [q, c, 1]."""
         if self._norm == "l1":
             return delta.abs().sum(2, keepdim=True)
         return delta.square().sum(2, keepdim=True).sqrt()
@@ -242,14 +281,20 @@ class _Windows(_Search):
             return (self._eps - used).clamp_min(0) + budget * self._channels
         return ((self._eps**2 - used.square()).clamp_min(0) / self._channels + budget.square()).sqrt()
 
-    def _within(self, delta: Tensor) -> Tensor:
+    def _within(self, delta: Tensor, x: Tensor) -> Tensor:
         if self._norm == "l1":
-            return (self.x + l1_box_projection(delta, self.x, self._eps)).clamp_(0, 1)
+            return (x + l1_box_projection(delta, x, self._eps)).clamp_(0, 1)
         length = BALLS["l2"].size(delta).view(-1, 1, 1, 1)
-        return (self.x + delta * (self._eps / (length + _TINY))).clamp_(0, 1)
+        return (x + delta * (self._eps / (length + _TINY))).clamp_(0, 1)
 
     def _bumps(self, height: int, width: int) -> Tensor:
         return two_bumps(height, width, self._norm).to(self.x)
+
+
+def _filled_up(index: Tensor) -> Tensor:
+    """An index repeated up to a batch size that is in use."""
+    size = bucket(len(index))
+    return index.repeat(-(-size // len(index)))[:size]
 
 
 @functools.cache
