@@ -70,6 +70,7 @@ def square(
     """
     x, y = arguments.images(x, y)
     eps = arguments.length(eps, "eps")
+    ball(norm)  # refuses unknown names
     queries = Queries(model, y)
     rows = torch.arange(len(x), device=x.device)
     with frozen(model, x.device):

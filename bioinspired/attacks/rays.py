@@ -54,7 +54,7 @@ def rays(model: Model, x: Tensor, y: Tensor, *, norm: str, eps: float, steps: in
         everything = torch.arange(len(x), device=x.device)
         wrong = fooled(everything, direction, torch.zeros_like(radius)) if len(x) else radius.bool()
         radius[wrong] = 0
-        for block in _blocks(x[:1].numel(), steps):
+        for block in _blocks(x.shape[1:].numel(), steps):
             best = point(everything, direction, radius.clamp_max(1))
             rows = ((size(best - x) > eps) | radius.isinf()).nonzero().squeeze(1)
             if not len(rows):
