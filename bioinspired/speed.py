@@ -35,7 +35,7 @@ def goals(measured: dict[str, Any]) -> Styler:
         {
             "goal": goal["goal"],
             "measured": f"{goal['measured']:.2f}",
-            "": badge("reached" if goal["reached"] else "not reached", ""),
+            "outcome": badge("reached" if goal["reached"] else "not reached", ""),
         }
         for goal in measured["goals"]
     ]

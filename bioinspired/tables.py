@@ -329,4 +329,5 @@ def _with_interval(percent: float, n: int) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return str(value)[:1].isdigit() or str(value)[:1] in "+-–×"
+    text = str(value)
+    return "<br>" not in text and (text[:1].isdigit() or text[:1] in "+-–×")
