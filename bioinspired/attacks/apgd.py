@@ -84,7 +84,7 @@ class _Climb(Batch):
         self.loss = losses
         self.best, self.best_loss, self.best_gradient = self.current, losses, self.gradient
         schedule.begin(self)
-        if not self._goes_on(logits, schedule, found):
+        if not self._goes_on(logits, schedule, found, ahead=steps):
             return
         for step in range(steps):
             self.previous, self.current = self.current, schedule.step(self, first=step == 0)
@@ -100,7 +100,7 @@ class _Climb(Batch):
             better = per_image(better, self.x)
             self.best = torch.where(better, self.current, self.best)
             self.best_gradient = torch.where(better, self.gradient, self.best_gradient)
-            if not self._goes_on(logits, schedule, found):
+            if not self._goes_on(logits, schedule, found, ahead=steps - 1 - step):
                 return
             schedule.check(self)
 
@@ -110,13 +110,13 @@ class _Climb(Batch):
         self.current = torch.where(which, self.best, self.current)
         self.gradient = torch.where(which, self.best_gradient, self.gradient)
 
-    def _goes_on(self, logits: Tensor, schedule: "_Halving | _Sparsity", found: Found | None) -> bool:
+    def _goes_on(self, logits: Tensor, schedule: "_Halving | _Sparsity", found: Found | None, *, ahead: int) -> bool:
         if found is None:
             return True
         fooled = verdict(logits, self.y) >= 0
         if not found.record(self.at, self.current, fooled):
             return True
-        index = remaining(found.fooled[self.at])
+        index = remaining(found.fooled[self.at], ahead)
         if 0 < len(index) < len(fooled):
             self.keep(index)
             schedule.keep(index)

@@ -9,23 +9,27 @@ LEAST_BATCH = 8
 """Batches shrink no further than this: the same image gives other bits in a batch of 1 to 3 than in a larger one."""
 
 
-def shrinks(finished: Tensor) -> bool:
-    """Whether so many rows of a batch are finished that it gets smaller, or empty."""
-    left = len(finished) - int(finished.sum())
-    return left == 0 or bucket(left) < len(finished)
+_WARM_UP = 2
+"""What the first pass of a new batch size costs more, in passes of the size before: memory and kernels are chosen."""
 
 
-def remaining(finished: Tensor) -> Tensor:
-    """The rows of a batch to go on with: all that are not finished, and as many others as fill up its new size."""
+def remaining(finished: Tensor, ahead: int | None = None) -> Tensor:
+    """The rows of a batch to go on with: all that are not finished, and as many others as fill up its new size.
+
+    With `ahead`, the number of steps to come, these are all rows while cutting them down would cost more than it saves.
+    """
     left = len(finished) - int(finished.sum())
-    if not left:
-        return finished.new_zeros(0, dtype=torch.int64)
-    return finished.sort(stable=True).indices[: bucket(left)].sort().values
+    size = min(bucket(left), len(finished)) if left else 0
+    if size and ahead is not None and (len(finished) - size) * ahead < _WARM_UP * len(finished):
+        size = len(finished)
+    if size == len(finished):
+        return torch.arange(size, device=finished.device)
+    return finished.sort(stable=True).indices[:size].sort().values
 
 
 def bucket(size: int) -> int:
     """The batch size that this many images go on with: few sizes in all, because each new one costs a warm-up."""
-    spacing = 1 << max(size.bit_length() - 3, 0)
+    spacing = 1 << max(size.bit_length() - 4, 0)
     return max(-(-size // spacing) * spacing, LEAST_BATCH)
 
 

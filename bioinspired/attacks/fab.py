@@ -38,20 +38,19 @@ def fab(queries: Queries, images: Images, *, norm: str, eps: float, steps: int) 
     found = Found(images)
     search = _Search(images)
     size = BALLS[norm].size
-    for _ in range(steps):
+    for number in range(steps):
         _, gap, normal = queries.gradient(search.current, search.rows, search.lead)
         step, step_from_image = onto_hyperplane(search.current, search.x, normal, gap, norm)
         near, far = size(step).clamp_min(1e-8), size(step_from_image).clamp_min(1e-8)
         alpha = per_image((near / (near + far)).clamp_max(_ALPHA_MAX), step)
         forward, back = search.current + _ETA * step, search.x + _ETA * step_from_image
-        search.current = torch.lerp(forward, back, alpha).clamp_(0, 1)
-        fooled = verdict(queries.logits(search.current, search.rows), search.y) >= 0
-        away = search.current - search.x
-        within = fooled & (size(away) <= eps)
-        search.current = torch.where(per_image(fooled, away), search.x + _BETA * away, search.current)
-        if not found.record(search.at, search.x + away, within):
+        reached = torch.lerp(forward, back, alpha).clamp_(0, 1)
+        fooled = verdict(queries.logits(reached, search.rows), search.y) >= 0
+        away = reached - search.x
+        search.current = torch.where(per_image(fooled, away), search.x + _BETA * away, reached)
+        if not found.record(search.at, reached, fooled & (size(away) <= eps)):
             continue
-        index = remaining(found.fooled[search.at])
+        index = remaining(found.fooled[search.at], ahead=steps - 1 - number)
         if not len(index):
             break
         if len(index) < len(fooled):

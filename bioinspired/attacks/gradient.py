@@ -17,10 +17,10 @@ from torch import Tensor
 
 from bioinspired.attacks import arguments
 from bioinspired.attacks.ascent import Ascent
-from bioinspired.attacks.batches import remaining, shrinks
+from bioinspired.attacks.batches import Batch, remaining
 from bioinspired.attacks.frozen import Model, frozen, noise_state, same_noise
 from bioinspired.attacks.losses import Loss, check_known, verdict
-from bioinspired.attacks.norms import ball
+from bioinspired.attacks.norms import ball, per_image
 from bioinspired.attacks.queries import Queries
 from bioinspired.attacks.result import Result
 from bioinspired.errors import UserError
@@ -206,7 +206,7 @@ class _Runs:
         best = _Best(x)
         everything = torch.arange(len(x), device=x.device)
         if self.random_start:
-            best.see(everything, x, verdict(queries.logits(x, everything), y))
+            best.see(x, verdict(queries.logits(x, everything), y))
         for run in range(self.restarts):
             rows = remaining(best.margin >= 0) if self.early_exit else everything
             if not len(rows):
@@ -239,45 +239,53 @@ class _Runs:
 
     def _climb(self, ascent: Ascent, best: "_Best") -> None:
         path = _Path(ascent.current, self.steps) if self.cycles else None
-        finished = best.margin[ascent.rows] >= 0
-        for _ in range(self.steps):
+        part = best.part(ascent.rows)
+        finished = part.margin >= 0
+        for step in range(self.steps):
             here = ascent.current
             margin = verdict(ascent.step(), ascent.y)
-            best.see(ascent.rows, here, margin)
+            part.see(here, margin)
             if not self.early_exit:
                 continue
             finished = finished | (margin >= 0)
             if path is not None:
-                finished |= path.repeats(here, margin)
-            if not shrinks(finished):
+                finished = finished | path.repeats(here, margin, ~finished)
+            index = remaining(finished, ahead=self.steps - step)
+            if len(index) == len(finished):
                 continue
-            index = remaining(finished)
+            best.take_over(ascent.rows, part)
             if not len(index):
                 return
             finished = finished[index]
-            ascent.keep(index)
-            if path is not None:
-                path.keep(index)
-        best.see(ascent.rows, ascent.current, verdict(ascent.look(), ascent.y))
+            for batch in (ascent, part, path):
+                if batch is not None:
+                    batch.keep(index)
+        part.see(ascent.current, verdict(ascent.look(), ascent.y))
+        best.take_over(ascent.rows, part)
 
 
-class _Best:
+class _Best(Batch):
     """The point with the largest margin that each image has visited."""
 
     def __init__(self, x: Tensor) -> None:
-        self.point = x.clone()
+        self.point = x
         self.margin = x.new_full((len(x),), -torch.inf)
 
-    def see(self, rows: Tensor, points: Tensor, margin: Tensor) -> None:
-        margin = margin.to(self.margin.dtype)
-        if len(rows) == len(self.point):
-            better = margin > self.margin
-            self.margin = torch.where(better, margin, self.margin)
-            self.point = torch.where(better.view(-1, *(1,) * (points.ndim - 1)), points, self.point)
-        else:
-            better = margin > self.margin[rows]
-            self.margin[rows[better]] = margin[better]
-            self.point[rows[better]] = points[better]
+    def see(self, points: Tensor, margin: Tensor) -> None:
+        better = margin > self.margin
+        self.margin = torch.where(better, margin, self.margin)
+        self.point = torch.where(per_image(better, points), points, self.point)
+
+    def part(self, rows: Tensor) -> "_Best":
+        """The same of some of the images."""
+        part = _Best(self.point)
+        part.point, part.margin = self.point[rows], self.margin[rows]
+        return part
+
+    def take_over(self, rows: Tensor, part: "_Best") -> None:
+        """Puts back what a part has become."""
+        self.point = self.point.index_copy(0, rows, part.point)
+        self.margin = self.margin.index_copy(0, rows, part.margin.to(self.margin.dtype))
 
 
 class _Path:
@@ -298,11 +306,11 @@ class _Path:
         self._length = 0
         self._noise = noise_state(self._device)
 
-    def repeats(self, points: Tensor, margin: Tensor) -> Tensor:
-        """bool [m], whether a row has been here before; remembers the points."""
+    def repeats(self, points: Tensor, margin: Tensor, asked: Tensor) -> Tensor:
+        """bool [m], whether a row that is asked about has been here before; remembers the points of all."""
         bits = points.reshape(len(points), -1).view(self._bits)
         sums = (bits * self._weights).sum(1)
-        same = self._sums[: self._length] == sums
+        same = (self._sums[: self._length] == sums) & asked
         self._sums[self._length] = sums
         self._margins[self._length] = margin
         self._length += 1

@@ -55,7 +55,7 @@ def square(
     number = 1
     while len(search.at):
         if found.record(search.at, search.points(), search.margin >= 0):
-            search.keep(remaining(found.fooled[search.at]))
+            search.keep(remaining(found.fooled[search.at], ahead=rounds - number))
         if number == rounds:
             break
         number += search.propose(number, rounds - number, ~found.fooled[search.at])

@@ -43,7 +43,7 @@ CASES = [
     ("undefended", "linf", 0.1),
     ("trained", "linf", EPS),
     ("masked", "linf", 0.1),
-    ("trained", "l2", 0.8),
+    ("trained", "l2", 1.2),
     ("trained", "l1", 3.0),
 ]
 

@@ -8,7 +8,7 @@ from digit_networks import Counting
 from torch import nn
 
 from bioinspired.attacks import fgsm, mi_fgsm, pgd
-from bioinspired.attacks.batches import LEAST_BATCH, bucket
+from bioinspired.attacks.batches import LEAST_BATCH, bucket, remaining
 from bioinspired.attacks.gradient import iterates
 from bioinspired.attacks.losses import verdict
 from bioinspired.attacks.norms import BALLS
@@ -267,8 +267,19 @@ def test_random_starts_come_from_the_generator_alone(trained, images):
 def test_buckets_are_few_and_not_much_too_large():
     sizes = {bucket(size) for size in range(1, 2049)}
     assert min(sizes) == LEAST_BATCH
-    assert len(sizes) <= 40
-    assert all(size <= bucket(size) <= max(LEAST_BATCH, 1.34 * size + LEAST_BATCH) for size in range(1, 2049))
+    assert len(sizes) <= 70
+    assert all(size <= bucket(size) <= max(LEAST_BATCH, 1.125 * size) for size in range(1, 2049))
+
+
+def test_a_batch_shrinks_when_that_pays():
+    finished = torch.arange(100) < 10
+    assert len(remaining(finished)) == 96
+    assert len(remaining(finished, ahead=1)) == 100
+    assert len(remaining(finished, ahead=99)) == 96
+    assert len(remaining(torch.ones(100, dtype=torch.bool), ahead=0)) == 0
+    kept = remaining(torch.arange(100) % 10 > 0, ahead=50)
+    assert len(kept) == 10
+    assert set(range(0, 100, 10)) <= set(kept.tolist())
 
 
 # Mistakes ------------------------------------------------------------------------------------------------------------
