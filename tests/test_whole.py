@@ -58,4 +58,4 @@ def test_a_second_build_executes_and_renders_nothing(built):
     said = []
     build(store=store, root=root, say=said.append)
     assert page.stat().st_mtime_ns == before
-    assert said == [f"The book: {page}"]
+    assert not [line for line in said if line.startswith(("Executing", "Rendering"))]
