@@ -335,6 +335,7 @@ class _Found:
 
     def show(self, rows: Tensor, x_adv: Tensor) -> None:
         """Takes account of perturbed images, [len(rows), ...], as far as they fool the model."""
+        x_adv = torch.where(x_adv.isfinite(), x_adv, self._x[rows]).clamp(0, 1)
         fools = self._wrong(rows, x_adv)
         rows, x_adv = rows[fools], x_adv[fools]
         if not len(rows):

@@ -13,8 +13,12 @@ from bioinspired.attacks.catalogue import as_json, entries, entry, run
 from bioinspired.errors import UserError
 
 EPS = {"linf": 1e-4, "l2": 1e-3, "l1": 1e-2, "l0": 0}  # so small that every image stands
-PAIRS = [(one, norm) for one in entries() for norm in one.norms]
-LONG = 2000  # forward passes per image from which on an attack is tried on one network only
+LONG = 2000  # forward passes per image from which on an attack is tried in one norm and on one network only
+PAIRS = [
+    pytest.param(one, norm, marks=[pytest.mark.release] if one.forwards >= LONG and norm != one.norms[0] else [])
+    for one in entries()
+    for norm in one.norms
+]
 NAMES = [one.name for one in entries()]
 
 
@@ -64,6 +68,9 @@ def test_known_wrong_attacks_say_so_and_point_to_one_that_exists(name):
     row = entry(f"torchattacks.{name}")
     assert row.defects
     assert row.instead in NAMES
+    model, x, y = network((3, 16, 16), 10)
+    with pytest.warns(UserWarning, match=f"known to be wrong.*Take {row.instead}"):
+        run(row.name, model, x[:2], y[:2], norm="l2", eps=1.0)
 
 
 def wrong(model, x, y):

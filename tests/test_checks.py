@@ -102,7 +102,9 @@ def test_a_cut_graph_counts_as_a_zero_gradient():
     assert {"margin_gradients", "unbounded", "binarization"} <= set(results.failed)
 
 
-def test_the_expectation_of_a_random_network_is_checked_instead_of_one_draw():
+def test_the_expectation_of_a_random_network_is_checked_instead_of_one_draw(monkeypatch):
+    monkeypatch.setattr("bioinspired.checks.QUERIES", 100)
+    monkeypatch.setattr("bioinspired.checks.STEPS", 20)
     noisy = masked("noisy", 0)
     assert checked(noisy, n=60).failed == ("randomness",)
     assert checked(Expectation(noisy, 20), n=25).failed == ()

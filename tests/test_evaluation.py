@@ -127,6 +127,23 @@ def test_an_attack_is_not_believed():
     assert torch.all(found.distances[fooled] < 1)  # pulled towards the clean image
 
 
+def test_images_that_are_not_finite_or_leave_the_box_are_put_right_first():
+    x, y = images(30)
+    model = undefended(0)
+
+    def wild(model, x, y, *, norm, eps, generator):
+        far = x.clone()
+        far[:, 0, 0, 0] = torch.nan
+        far[:, 0, 7, 7] = 1e6
+        return Result(far, torch.ones_like(y).bool(), torch.ones_like(y), torch.zeros_like(y))
+
+    found = evaluate(model, x, y, norm="linf", eps=1.0, attacks={"wild": wild})
+    assert not bool(found.distances.isnan().any())
+    corner = x.clone()
+    corner[:, 0, 7, 7] = 1
+    assert torch.equal(found.robust[0, 0], found.clean & correct(model, corner, y))
+
+
 def test_cost_counts_every_image_that_the_model_sees():
     x, y = images(40)
     model = undefended(0)

@@ -7,6 +7,7 @@ Left out are attacks without a norm (spatial transformations), wrappers of sever
 package which neither library installs (Brendel-Bethge needs numba).
 """
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -50,7 +51,7 @@ def run(
     eps: float,
     generator: torch.Generator | None = None,
 ) -> Result:
-    """Runs an attack at its listed budget.
+    """Runs an attack at its listed budget; warns where the list has a better one of the same kind.
 
     Args:
         name: of an entry.
@@ -68,6 +69,8 @@ def run(
     chosen = entry(name)
     if norm not in chosen.norms:
         raise UserError(f"{name} knows the norms {', '.join(chosen.norms)} and not {norm}: take another attack.")
+    if chosen.instead is not None:
+        warnings.warn(f"{name} is known to be wrong. {chosen.defects[0]} Take {chosen.instead}.", stacklevel=2)
     return chosen.attack(model, x, y, norm=norm, eps=eps, generator=generator)
 
 
