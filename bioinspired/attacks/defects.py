@@ -5,6 +5,7 @@ run some seconds together; the page `book/torchattacks.ipynb` shows them.
 """
 
 import copy
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -70,8 +71,9 @@ def accuracy_curve() -> dict[str, list[float]]:
 
 
 def _quietly(show: Callable[[], Demonstration]) -> Demonstration:
-    """One demonstration, from a fixed seed and without moving the caller's random numbers."""
-    with torch.random.fork_rng():
+    """One demonstration, from a fixed seed, without moving the caller's random numbers and without warnings."""
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         torch.manual_seed(0)
         return show()
 
