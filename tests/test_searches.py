@@ -152,6 +152,16 @@ def test_randomness_is_the_generators():
         assert not torch.equal(runs[0], runs[2])
 
 
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.5), ("l2", 4.0), ("l1", 30.0)])
+def test_square_ends_when_the_last_image_is_fooled(norm, eps):
+    weight = torch.randn(64, 10, generator=torch.Generator().manual_seed(0))
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    y = (x.flatten(1) @ weight).argmax(1)
+    found = square(lambda images: images.flatten(1) @ weight, x, y, norm=norm, eps=eps, rounds=1000)
+    assert bool(found.success.all())
+    assert int(found.forwards.max()) < 1000
+
+
 def test_square_sees_no_more_than_pgd_on_an_honest_network():
     x, y = images(100)
     model = adversarially_trained(1)
