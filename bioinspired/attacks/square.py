@@ -56,7 +56,7 @@ def square(
     while len(search.at):
         if found.record(search.at, search.points(), search.margin >= 0):
             search.keep(remaining(found.fooled[search.at], ahead=rounds - number))
-        if number == rounds:
+        if number == rounds or not len(search.at):
             break
         number += search.propose(number, rounds - number, ~found.fooled[search.at])
     return found
