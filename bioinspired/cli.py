@@ -196,10 +196,12 @@ def attack(
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    columns = list(rows[0])
-    table = Table(*columns)
+    table = Table("name", "type", "norm", "passes", "known to be wrong: use instead", box=None)
     for row in rows:
-        table.add_row(*(_words(row[column]) for column in columns))
+        cost = row["cost"]
+        passes = f"{cost['forwards']:,} + {cost['backwards']:,}"
+        instead = f"{', '.join(row['defects'])}: {row['instead'] or '-'}" if row["defects"] else ""
+        table.add_row(row["name"], row["type"], " ".join(row["norm"]), passes, instead)
     Console().print(table)
 
 
@@ -328,12 +330,6 @@ def _what(unit: Unit) -> str:
     words = [unit.measurement.question.kind, *(f"{name} {value}" for name, value in question.items() if value)]
     sources = [f"{source.architecture.name} seed {source.seed}" for source in unit.measurement.sources]
     return ", ".join(words + ([f"from {' and '.join(sources)}"] if sources else []))
-
-
-def _words(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{number:,} {name}" for name, number in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
 
 
 def _say(line: str) -> None:
