@@ -8,11 +8,16 @@ as good as torchattacks'; with it the same images are fooled or more; AutoAttack
 CPU one thread is used and its CPU time counted, so that other processes disturb little; on a GPU it is wall-clock time
 between two synchronisations. The numbers go to benchmarks/results/attacks-cpu.json or attacks-gpu.json.
 
+Freed memory stays with the process while the benchmark runs. By default glibc hands the memory of every large tensor
+back to the system and asks for it again, which on a CPU takes up to a third of the time, and differently for each
+contender.
+
 The bound of a case is what its steps would take if they were nothing but forward passes and backward passes to the
 input. Where a GPU is present the cases have the size of the literature (MNIST and CIFAR-10 from the folder that
 BIOINSPIRED_DATA names), else that of scikit-learn's digits.
 """
 
+import ctypes
 import json
 import os
 import platform
@@ -173,6 +178,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = GPU if device.type == "cuda" else CPU
     torch.set_num_threads(1)
+    keep_memory()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     start = time.perf_counter()
     reports = []
@@ -197,6 +203,17 @@ def main() -> None:
     }
     target.write_text(json.dumps(content, indent=1) + "\n")
     print(f"written to {target}")
+
+
+def keep_memory() -> None:
+    """Tells glibc's malloc to keep freed memory and to map none; does nothing on other systems."""
+    trim_threshold, mmap_threshold, largest = -1, -3, 1 << 30
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    mallopt(trim_threshold, largest)
+    mallopt(mmap_threshold, largest)
 
 
 def cases(size: Size, device: torch.device) -> list[Case]:
