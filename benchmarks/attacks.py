@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from bioinspired.attacks import autoattack, pgd
 from bioinspired.attacks.gradient import iterates
 from bioinspired.data import load
-from bioinspired.networks import ResNet
+from bioinspired.networks.resnet18 import ResNet
 from bioinspired.trials import Data
 
 RESULTS = Path(__file__).parent / "results"

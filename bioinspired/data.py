@@ -55,6 +55,7 @@ class Description:
         sha256: of each split at its original size, as `Split.sha256` gives it.
         files: what the set is read from, below the data folder; empty for the embedded digits.
         torchvision: the class of `torchvision.datasets` that downloads it.
+        gray: mean and deviation of the luma of a set in colour.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Description:
     sha256: Mapping[SplitName, str]
     files: tuple[File, ...] = ()
     torchvision: str = ""
+    gray: tuple[float, float] | None = None
 
     @property
     def folder(self) -> str:
@@ -121,6 +123,31 @@ def describe(name: str) -> Description:
     return DESCRIPTIONS[name]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a network is built for: channels, their means and deviations on [0, 1], and classes."""
+
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: int
+
+
+def inputs(data: Data) -> Inputs:
+    """What networks for these images take in.
+
+    Raises:
+        UserError: no set has this name, or it is grey already and `data.gray` asks for it.
+    """
+    description = describe(data.name)
+    channels, mean, std = description.channels, description.mean, description.std
+    if data.gray:
+        if description.gray is None:
+            raise UserError(f"The images of {data.name} have one channel already: leave `gray` out.")
+        channels, mean, std = 1, description.gray[:1], description.gray[1:]
+    return Inputs(channels=channels, mean=mean, std=std, classes=len(description.classes))
+
+
 def load(data: Data, split: SplitName, device: str | torch.device = "cpu") -> Split:
     """A split, in its fixed shuffled order, at `data.size` pixels.
 
@@ -136,9 +163,12 @@ def load(data: Data, split: SplitName, device: str | torch.device = "cpu") -> Sp
     if split == "train" and data.train is not None:
         _at_most(data.train, len(labels), f"{data.name} has", "training images")
         images, labels = images[: data.train], labels[: data.train]
+    if data.gray:
+        images = _luma(images)
     if data.size != description.size:
         images = _resized(images, data.size)
-    return Split(images.to(device), labels.to(device), f"{data.name}{data.size}-{split}-{len(labels)}")
+    name = f"{data.name}{data.size}{'gray' if data.gray else ''}"
+    return Split(images.to(device), labels.to(device), f"{name}-{split}-{len(labels)}")
 
 
 def select(split: Split, images: Images) -> Split:
@@ -219,6 +249,16 @@ def _read_cifar(paths: list[Path]) -> tuple[NDArray[Any], NDArray[Any]]:
     batches = [pickle.loads(path.read_bytes(), encoding="latin1") for path in paths]
     images = np.concatenate([batch["data"] for batch in batches])
     return images.reshape(-1, 3, 32, 32), np.concatenate([np.asarray(batch["labels"]) for batch in batches])
+
+
+def _luma(images: Tensor) -> Tensor:
+    """ITU-R BT.601 in the integer arithmetic of Pillow's mode "L", so that it equals torchvision's `Grayscale`."""
+    weights = torch.tensor([19595, 38470, 7471], dtype=torch.int32).view(3, 1, 1)
+    pieces = [
+        ((piece.int() * weights).sum(1, keepdim=True) + 0x8000 >> 16).to(torch.uint8)
+        for piece in torch.split(images, 1000)
+    ]
+    return torch.cat(pieces)
 
 
 def _resized(images: Tensor, size: int) -> Tensor:
@@ -418,5 +458,6 @@ DESCRIPTIONS: Mapping[str, Description] = {
             _batch("test_batch", 31_035_526, "f53d8d457504f7cff4ea9e021afcf0e0ad8e24a91f3fc42091b8adef61157831"),
         ),
         torchvision="CIFAR10",
+        gray=(0.4809, 0.2392),
     ),
 }

@@ -11,37 +11,26 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from bioinspired.trials import Attack, Checked, Corruption, Gallery, Measurement, Network
+from bioinspired.trials import Measurement, Network
 
 PACKAGE = Path(__file__).resolve().parent
-DECLARATIONS = frozenset({"bioinspired.trials", "bioinspired.keys", "bioinspired.errors"})
+DECLARATIONS = ("bioinspired.trials", "bioinspired.keys", "bioinspired.errors")
 
 
 def modules_of_network(network: Network) -> frozenset[str]:
     """The roots of the code that trains a network."""
-    roots = {"bioinspired.training"}
+    roots = {"bioinspired.training", f"bioinspired.networks.{network.architecture.name}"}
     if network.defense is not None:
         roots.add(f"bioinspired.defenses.{network.defense.kind}")
     if network.recipe.adversary is not None:
         roots.add("bioinspired.attacks.gradient")
-    if network.recipe.noise is not None:
-        roots.add("bioinspired.corruptions")
     return frozenset(roots)
 
 
 def modules_of_measurement(measurement: Measurement) -> frozenset[str]:
     """The roots of the code that answers a measurement."""
-    roots = {"bioinspired.measuring"}
     question = measurement.question
-    if isinstance(question, Corruption):
-        roots.add("bioinspired.corruptions")
-    if isinstance(question, Checked):
-        roots.add("bioinspired.checks")
-    attack = question.attack if isinstance(question, Gallery) else question
-    if isinstance(attack, Attack):
-        homes = {"autoattack": "ensemble", "mi_fgsm": "momentum"}
-        roots.add(f"bioinspired.attacks.{homes.get(attack.name, 'gradient')}")
-    return frozenset(roots)
+    return frozenset({"bioinspired.measuring", f"bioinspired.questions.{question.kind}", *question.uses})
 
 
 @cache
@@ -59,10 +48,15 @@ def closure(roots: Iterable[str]) -> frozenset[str]:
     waiting = list(roots)
     while waiting:
         module = waiting.pop()
-        if module not in seen and module not in DECLARATIONS:
+        if module not in seen and not is_declaration(module):
             seen.add(module)
             waiting += _tree(module)[1]
     return frozenset(seen)
+
+
+def is_declaration(module: str) -> bool:
+    """Whether a module only declares, so that what it says of a unit stands in the unit's key."""
+    return any(module == name or module.startswith(f"{name}.") for name in DECLARATIONS)
 
 
 def path_of(module: str) -> Path | None:

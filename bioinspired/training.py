@@ -5,16 +5,12 @@ its own, derived from the network's seed by purpose: a network and its twin with
 weights, the order of the images, their augmentation and their noise. The same declaration on the same type of
 processor with the same number of threads gives the same weights, bit for bit.
 
-A defense is the module of `bioinspired.defenses` that its declaration's `kind` names, imported only here and only when
-it is asked for. Its function `apply(model, *, input_shape, generator, ...)` takes the declaration's other fields by
-their names and returns the defended model, which may be the one it was given, changed in place.
+A defense is the module of `bioinspired.defenses` that its declaration's `kind` names; see `bioinspired.hooks` for the
+functions it may have.
 """
 
 import dataclasses
-import hashlib
-import importlib
 import time
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,7 +21,8 @@ from torch import Tensor, nn
 
 from bioinspired import data, networks
 from bioinspired.errors import UserError
-from bioinspired.keys import Strength, number
+from bioinspired.hooks import Hooks, stream
+from bioinspired.keys import number
 from bioinspired.trials import Images, Network, PGDTraining, Recipe
 
 PADDING = 4  # pixels around an image before a random crop
@@ -51,7 +48,10 @@ class Trained:
 
 
 def make(
-    network: Network, device: str | torch.device = "cpu", progress: Callable[[float], None] | None = None
+    network: Network,
+    device: str | torch.device = "cpu",
+    progress: Callable[[float], None] | None = None,
+    at_hand: Callable[[Network], nn.Module | None] = lambda network: None,
 ) -> Trained:
     """Trains a network.
 
@@ -62,27 +62,47 @@ def make(
         network: what to train.
         device: where.
         progress: called after every step with the share of the work that is done, in (0, 1].
+        at_hand: gives a trained network where one is kept, else None. A defense that only works on the trained
+            network asks it for the undefended one before it trains that anew.
 
     Raises:
         UserError: the declaration cannot be carried out, data are missing, or the loss became infinite or undefined.
     """
+    _check(network.recipe)
+    hooks = None if network.defense is None else Hooks(network)
+    if hooks is None or not hooks.only_after:
+        trained = _trained(network, hooks, device, progress)
+    else:
+        undefended = dataclasses.replace(network, defense=None)
+        model = at_hand(undefended)
+        trained = Trained(model, {}, 0.0, 0) if model else _trained(undefended, None, device, progress)
+    if hooks is None or hooks.after is None:
+        return trained
+    train = data.load(network.data, "train", device)
+    begun = time.perf_counter()
+    model, history = hooks.after(trained.model, images=train.images, labels=train.labels, device=device)
+    seconds = trained.seconds + time.perf_counter() - begun
+    return Trained(model.eval(), trained.history | history, seconds, trained.images)
+
+
+def _trained(
+    network: Network, hooks: Hooks | None, device: str | torch.device, progress: Callable[[float], None] | None
+) -> Trained:
     recipe = network.recipe
-    _check(recipe)
     train, test = data.load(network.data, "train", device), data.load(network.data, "test", device)
+    train, held_out = _held_out(train, recipe.validation)
     test = data.select(test, Images(n=min(len(test.labels), -(-len(train.labels) // 4))))
     model = assemble(network, device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=number(recipe.rate),
-        momentum=number(recipe.momentum),
-        nesterov=recipe.nesterov,
-        weight_decay=number(recipe.decay),
-    )
-    criterion = nn.CrossEntropyLoss(label_smoothing=number(recipe.smoothing))
-    draws = Draws(network.seed, device)
     batch = min(recipe.batch, len(train.labels))
     steps = len(train.labels) // batch
+    more = None
+    if hooks is not None and hooks.regularizer is not None:
+        more = hooks.regularizer(model, images=train.images, labels=train.labels, batch=batch, device=device,
+                                 steps=recipe.epochs * steps)  # fmt: skip
+    optimizer = _optimizer(recipe, model, [] if more is None else list(more.parameters()))
+    draws = Draws(network.seed, device)
     history: dict[str, list[float]] = {"loss": [], "train_accuracy": [], "test_accuracy": []}
+    best = Best() if recipe.select == "best_loss" else None
     begun = time.perf_counter()
     for epoch in range(recipe.epochs):
         model.train()
@@ -97,11 +117,12 @@ def make(
                 if recipe.adversary is not None:
                     x = _adversarial(model, x, y, recipe.adversary, draws.adversary)
                 logits = model(x)
-            loss = criterion(logits.float(), y)
+            loss = criterion(recipe, logits.float(), y)
+            total = loss if more is None else loss + more(model)
             optimizer.zero_grad()
-            loss.backward()
+            total.backward()
             optimizer.step()
-            loss_sum += loss.detach()
+            loss_sum += total.detach()
             right += (logits.argmax(1) == y).sum()
             if progress is not None:
                 progress((epoch * steps + step + 1) / (recipe.epochs * steps))
@@ -113,8 +134,17 @@ def make(
         history["loss"].append(float(loss_sum) / steps)
         history["train_accuracy"].append(float(right) / (steps * batch))
         history["test_accuracy"].append(_accuracy(model.eval(), test))
+        for name, value in ({} if more is None else more.history()).items():
+            history.setdefault(name, []).append(value)
+        if held_out is not None:
+            lost = _loss(recipe, model, held_out)
+            history.setdefault("validation_loss", []).append(lost)
+            if best is not None:
+                best.see(model, lost)
         if recipe.stop_at is not None and history["test_accuracy"][-1] >= number(recipe.stop_at):
             break
+    if best is not None:
+        model.load_state_dict(best.weights)
     seconds = time.perf_counter() - begun
     model = model.eval().to(memory_format=torch.contiguous_format)
     return Trained(model, history, seconds, len(history["loss"]) * steps * batch)
@@ -126,34 +156,53 @@ def assemble(network: Network, device: str | torch.device = "cpu") -> nn.Module:
     Raises:
         UserError: a name is unknown, or the defense cannot be applied to the architecture.
     """
-    description = data.describe(network.data.name)
-    size = network.data.size
+    taken = data.inputs(network.data)
     model = networks.build(
         network.architecture,
-        classes=len(description.classes),
-        channels=description.channels,
-        size=size,
-        mean=description.mean,
-        std=description.std,
-        generator=_stream(network.seed, "weights"),
+        classes=taken.classes,
+        channels=taken.channels,
+        size=network.data.size,
+        mean=taken.mean,
+        std=taken.std,
+        generator=stream(network.seed, "weights"),
     )
     if network.defense is not None:
-        options = _options(network.defense)
-        seed = options.pop("mask_seed", None)
-        generator = _stream(network.seed if seed is None else seed, "defense")
-        defense = importlib.import_module(f"bioinspired.defenses.{network.defense.kind}")
-        model = defense.apply(model, **options, input_shape=(description.channels, size, size), generator=generator)
+        hooks = Hooks(network)
+        if hooks.apply is not None:
+            model = hooks.apply(model, input_shape=(taken.channels, network.data.size, network.data.size))
     return model.to(device)
+
+
+def criterion(recipe: Recipe, logits: Tensor, y: Tensor) -> Tensor:
+    """The recipe's loss of a batch, a scalar."""
+    if recipe.loss == "mse":
+        wanted = nn.functional.one_hot(y, logits.shape[1]).to(logits.dtype)
+        return (logits - wanted).square().sum(1).mean() / 2
+    return nn.functional.cross_entropy(logits, y, label_smoothing=number(recipe.smoothing))
+
+
+class Best:
+    """The weights of the epoch with the lowest validation loss so far."""
+
+    def __init__(self) -> None:
+        self.loss = float("inf")
+        self.weights: dict[str, Tensor] = {}
+
+    def see(self, model: nn.Module, loss: float) -> None:
+        """Keeps a copy of the weights where the loss is lower than ever, the first of equals."""
+        if loss < self.loss or not self.weights:
+            self.loss = loss
+            self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
 class Draws:
     """The random numbers of a training, a stream for each purpose."""
 
     def __init__(self, seed: int, device: str | torch.device) -> None:
-        self.order = _stream(seed, "order", device)
-        self.augmentation = _stream(seed, "augmentation", device)
-        self.noise = _stream(seed, "noise", device)
-        self.adversary = _stream(seed, "adversary", device)
+        self.order = stream(seed, "order", device)
+        self.augmentation = stream(seed, "augmentation", device)
+        self.noise = stream(seed, "noise", device)
+        self.adversary = stream(seed, "adversary", device)
 
 
 def rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -161,11 +210,15 @@ def rate(recipe: Recipe, step: int, steps: int) -> float:
 
     A one-cycle schedule is sampled at the middle of each step, so that neither the first nor the last one is wasted.
     """
-    highest = number(recipe.rate)
+    highest, epochs = number(recipe.rate), recipe.epochs
+    if recipe.cycle is not None:
+        steps, epochs = steps // recipe.epochs * recipe.cycle, recipe.cycle
+        step %= steps
+    if recipe.schedule == "constant":
+        return highest
     if recipe.schedule == "steps":
-        epoch = step * recipe.epochs // steps
-        passed = sum(epoch >= Fraction(milestone) * recipe.epochs for milestone in recipe.milestones)
-        return highest * 0.1**passed
+        passed = sum(step * epochs // steps >= Fraction(milestone) * epochs for milestone in recipe.milestones)
+        return float(highest * number(recipe.factor) ** passed)
     done, warmup = (step + 0.5) / steps, number(recipe.warmup)
     return highest * (done / warmup if done < warmup else (1 - done) / (1 - warmup))
 
@@ -213,6 +266,36 @@ def _adversarial(model: nn.Module, x: Tensor, y: Tensor, adversary: PGDTraining,
     return last
 
 
+def _optimizer(recipe: Recipe, model: nn.Module, more: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """The recipe's optimizer; `more` are a regularizer's own parameters, without weight decay."""
+    groups: list[dict[str, Any]] = [{"params": list(model.parameters())}]
+    if more:
+        groups.append({"params": more, "weight_decay": 0.0})
+    lr, decay = number(recipe.rate), number(recipe.decay)
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=lr, weight_decay=decay)
+    momentum = number(recipe.momentum)
+    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=recipe.nesterov, weight_decay=decay)
+
+
+def _held_out(train: data.Split, n: int) -> tuple[data.Split, data.Split | None]:
+    """The training images without the last n, and these, which serve as validation images."""
+    if n == 0:
+        return train, None
+    cut = len(train.labels) - n
+    if cut < 2:
+        raise UserError(f"A recipe cannot hold {n} of {len(train.labels)} training images out: ask for fewer.")
+    rest = data.Split(train.images[cut:], train.labels[cut:], f"{train.id}-last-{n}")
+    return data.Split(train.images[:cut], train.labels[:cut], f"{train.id}-first-{cut}"), rest
+
+
+@torch.no_grad()
+def _loss(recipe: Recipe, model: nn.Module, split: data.Split) -> float:
+    batches = zip(torch.split(split.images, 500), torch.split(split.labels, 500), strict=True)
+    sums = [criterion(recipe, model(images.float() / 255), labels) * len(labels) for images, labels in batches]
+    return float(torch.stack(sums).sum()) / len(split.labels)
+
+
 @torch.no_grad()
 def _accuracy(model: nn.Module, split: data.Split) -> float:
     batches = zip(torch.split(split.images, 500), torch.split(split.labels, 500), strict=True)
@@ -227,16 +310,7 @@ def _check(recipe: Recipe) -> None:
         )
     if not 0 <= number(recipe.warmup) < 1:
         raise UserError(f"A recipe's warm-up is a share of its steps below 1, not {recipe.warmup}.")
-
-
-def _options(configuration: Any) -> dict[str, Any]:
-    """A declaration's fields by name, strengths as numbers."""
-    hints = typing.get_type_hints(type(configuration), include_extras=True)
-    values = {field.name: getattr(configuration, field.name) for field in dataclasses.fields(configuration)}
-    return {name: number(value) if hints[name] == Strength else value for name, value in values.items()}
-
-
-def _stream(seed: int, purpose: str, device: str | torch.device = "cpu") -> torch.Generator:
-    """A generator of its own for each purpose, so that what one draws does not shift what another one gets."""
-    digest = hashlib.sha256(f"{seed} {purpose}".encode()).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big"))
+    if recipe.select == "best_loss" and recipe.validation < 1:
+        raise UserError("A recipe that selects the best validation loss must hold images out: set `validation`.")
+    if recipe.cycle is not None and recipe.cycle < 1:
+        raise UserError(f"A recipe's cycle is at least one epoch, not {recipe.cycle}.")

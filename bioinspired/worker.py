@@ -16,6 +16,7 @@ from bioinspired import measuring, training
 from bioinspired.data import Split, load, select
 from bioinspired.errors import UserError
 from bioinspired.keys import canonical, key
+from bioinspired.outcome import Outcome
 from bioinspired.plan import Task
 from bioinspired.provenance import name_of
 from bioinspired.records import Record, Store, pack, sha256_of, write
@@ -55,7 +56,7 @@ def perform(task: Task, order: Order) -> str | None:
 
 
 def _train(network: Network, order: Order) -> None:
-    trained = training.make(network, order.device)
+    trained = training.make(network, order.device, at_hand=lambda other: _at_hand(other, order))
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in trained.model.state_dict().items()}
     path = order.store.weights(key(network))
     write(path, save(weights))
@@ -68,6 +69,23 @@ def _train(network: Network, order: Order) -> None:
         return _with(replace(new, training=trained.history), order, "training", cost, unit)
 
     order.store.update(key(network), change)
+
+
+def _at_hand(network: Network, order: Order) -> nn.Module | None:
+    """A trained network whose weights lie in the store, made by the present code; a copy that may be changed."""
+    try:
+        record = order.store.read(key(network))
+    except UserError:
+        return None
+    unit = record.unit("training") if record else None
+    path = order.store.weights(key(network))
+    if unit is None or unit["code"] != code_hash(modules_of_network(network)) or not path.exists():
+        return None
+    if unit["weights"] != sha256_of(path):
+        return None
+    model = training.assemble(network, order.device)
+    model.load_state_dict(load_file(path, device=order.device))
+    return model.eval()
 
 
 def _answer(task: Task, order: Order) -> None:
@@ -95,7 +113,7 @@ def _answer(task: Task, order: Order) -> None:
 
 
 def _save(
-    network: Network, question: Measurement, split: Split, outcome: measuring.Outcome, seconds: float, order: Order
+    network: Network, question: Measurement, split: Split, outcome: Outcome, seconds: float, order: Order
 ) -> None:
     name = key(question)
     n = len(split.labels)

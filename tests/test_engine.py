@@ -198,10 +198,10 @@ def test_a_damaged_record_is_set_aside_and_made_again(made, tmp_path):
 def test_one_task_that_cannot_be_done_does_not_stop_the_others(made, tmp_path, monkeypatch):
     make = worker.training.make
 
-    def refuse(network, *arguments):
+    def refuse(network, *arguments, **options):
         if network.seed == 9:
             raise UserError("no such luck.")
-        return make(network, *arguments)
+        return make(network, *arguments, **options)
 
     monkeypatch.setattr(worker.training, "make", refuse)
     store = Store(tmp_path, "smoke")

@@ -1,0 +1,39 @@
+"""What can be asked for: networks, measurements, trials. Declarations only; nothing here computes or imports torch.
+
+    network      data x architecture x defense x recipe x seed            -> one training, one record
+    measurement  one question asked of a network, on one set of images    -> an entry of that record
+    trial        a network, the measurements a study wants of it, and what the study calls it
+
+Every class is a frozen configuration in the sense of `bioinspired.keys`; strengths are exact numbers as text. A
+chapter's own defenses and questions stand in the file that is named after its study.
+"""
+
+from bioinspired.trials.defective_conv import DefectiveConv
+from bioinspired.trials.networks import Architecture, Data, Defense, Network, Norm, PGDTraining, Recipe
+from bioinspired.trials.questions import Attack, Checked, Clean, Corruption, Distance, Gallery, Loss, Question
+from bioinspired.trials.studies import Images, Measurement, Scale, Study, Tier, Trial
+
+__all__ = [
+    "Architecture",
+    "Attack",
+    "Checked",
+    "Clean",
+    "Corruption",
+    "Data",
+    "DefectiveConv",
+    "Defense",
+    "Distance",
+    "Gallery",
+    "Images",
+    "Loss",
+    "Measurement",
+    "Network",
+    "Norm",
+    "PGDTraining",
+    "Question",
+    "Recipe",
+    "Scale",
+    "Study",
+    "Tier",
+    "Trial",
+]

@@ -1,0 +1,112 @@
+"""What can be asked of any network. A chapter's own kinds of questions stand in the chapter's file."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from bioinspired.keys import Strength
+from bioinspired.trials.networks import Norm
+
+Loss = Literal["ce", "margin", "dlr"]
+
+_HOMES = {"fgsm": "gradient", "pgd": "gradient", "mi_fgsm": "momentum", "autoattack": "ensemble", "fmn": "fmn"}
+
+
+def _home(attack: str) -> str:
+    """The module that an attack runs through: its own, or the catalogue."""
+    return f"bioinspired.attacks.{_HOMES.get(attack, 'catalogue')}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Something to be asked of a network. `kind` names the module of `bioinspired.questions` that answers it."""
+
+    kind: ClassVar[str]
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """Modules that the answer runs through and that are imported only when it is given."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clean(Question):
+    """The images as they are."""
+
+    kind: ClassVar = "clean"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack(Question):
+    """An attack within a ball.
+
+    `name` is "fgsm", "pgd", "mi_fgsm" or "autoattack", or the full name of any other attack of the catalogue (such as
+    "square" or "foolbox.VirtualAdversarial"), which runs at the budget that the catalogue lists: of those, only `eps`
+    and `norm` can be chosen. `step_size` is in units of eps; None takes the attack's own default.
+    """
+
+    kind: ClassVar = "attack"
+    name: str
+    eps: Strength
+    norm: Norm = "linf"
+    steps: int = 1
+    step_size: Strength | None = None
+    loss: Loss = "ce"
+    random_start: bool = False
+    restarts: int = 1
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The attack's module."""
+        return (_home(self.name),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distance(Question):
+    """The smallest perturbation that fools the network, searched image by image.
+
+    `name` is "fmn" (`steps` gradients), "boundary", "hopskipjump" or "deepfool" (Foolbox', with so many steps). Where
+    the network is wrong already the distance is 0; where nothing was found there is none. Distances in "l2" are root
+    mean squares per value, so that they do not change when an image is enlarged; in "linf" the largest change; in "l1"
+    the mean absolute change.
+    """
+
+    kind: ClassVar = "distance"
+    name: str
+    norm: Norm = "l2"
+    steps: int
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The search's module."""
+        return (_home(self.name) if self.name == "fmn" else "bioinspired.attacks.minimal",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corruption(Question):
+    """A corruption that knows nothing of the network. For "gaussian_noise" the strength is sigma on [0, 1]."""
+
+    kind: ClassVar = "corruption"
+    name: str
+    strength: Strength
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery(Question):
+    """The first adversarial examples of an attack, kept as images: for the eye, not for a number."""
+
+    kind: ClassVar = "gallery"
+    attack: Attack
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The attack's module."""
+        return self.attack.uses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked(Question):
+    """The checks of the evaluation itself (`bioinspired.checks`) at one epsilon; a source is the undefended twin."""
+
+    kind: ClassVar = "checks"
+    eps: Strength
+    norm: Norm = "linf"
