@@ -87,8 +87,12 @@ def _options(configuration: Any) -> dict[str, Any]:
     """A declaration's fields by name, strengths as numbers."""
     hints = typing.get_type_hints(type(configuration), include_extras=True)
     values = {field.name: getattr(configuration, field.name) for field in dataclasses.fields(configuration)}
-    return {name: number(value) if _is_strength(hints[name]) and value is not None else value
+    return {name: _number(value) if _is_strength(hints[name]) and value is not None else value
             for name, value in values.items()}  # fmt: skip
+
+
+def _number(value: Strength | tuple[Strength, ...]) -> float | tuple[float, ...]:
+    return tuple(number(one) for one in value) if isinstance(value, tuple) else number(value)
 
 
 def _is_strength(hint: Any) -> bool:

@@ -119,7 +119,7 @@ def test_gain_of_the_kernel_alone_is_the_one_in_its_table(name: str) -> None:
 
 
 def test_gain_of_a_scaled_map_is_scaled_by_its_square() -> None:
-    models = [weight_map.apply(small(), input_shape=(1, 8, 8), scale=s, generator=dice()) for s in (1.0, (0.5, 3.0))]
+    models = [weight_map.apply(small(), input_shape=(1, 8, 8), scale=s, generator=dice()) for s in ((1.0,), (0.5, 3.0))]
     plain, scaled = (list(weight_map.layers(model).values()) for model in models)
     torch.testing.assert_close(scaled[0].gain(), 0.25 * plain[0].gain())
     torch.testing.assert_close(scaled[1].gain(0.3), 9 * plain[1].gain(0.3))
@@ -226,7 +226,7 @@ def test_the_layer_does_not_commute_with_translations() -> None:
         ({"init": "zeros"}, "init"),
         ({"learns": "all"}, "learns"),
         ({"place": "behind"}, "place"),
-        ({"scale": (1.0,)}, "2 layers"),
+        ({"scale": (1.0, 1.0, 1.0)}, "2 layers"),
         ({"input_shape": (8, 8)}, "input_shape"),
         ({"input_shape": (3, 8, 8)}, "cannot be run"),
     ],

@@ -196,7 +196,7 @@ def apply(
     learns: Learns = "map",
     place: Literal["before", "after"] = "before",
     where: Literal["all", "first"] = "all",
-    scale: float | Sequence[float] = 1.0,
+    scale: Sequence[float] = (1.0,),
     input_shape: Sequence[int],
     generator: torch.Generator | None = None,
 ) -> nn.Module:
@@ -215,7 +215,7 @@ def apply(
             (with init "ones" the kernel alone; with kernel "identity" too, a constant gain of scale^2).
         place: "before" the activation or "after" it.
         where: after "all" such modules or the "first" one only.
-        scale: what the initial maps are multiplied with, or one number for each layer.
+        scale: what the initial maps are multiplied with: one number for all layers, or one for each.
         input_shape: (C, H, W) of the images.
         generator: where the maps are drawn from, in the order of the forward pass; None for the global one.
 
@@ -231,10 +231,9 @@ def apply(
         raise UserError("The network has weight maps already: apply the defense to a network without them.")
     shapes = _shapes(model, _followed(model, place), input_shape)
     names = list(shapes)[: 1 if where == "first" else None]
-    scales = list(scale) if isinstance(scale, Sequence) else [scale] * len(names)
-    if len(scales) != len(names):
-        raise UserError(f"scale has {len(scales)} numbers for {len(names)} layers: give one for each, or one for all.")
-    for name, factor in zip(names, scales, strict=True):
+    if len(scale) not in (1, len(names)):
+        raise UserError(f"scale has {len(scale)} numbers for {len(names)} layers: give one for each, or one for all.")
+    for name, factor in zip(names, scale if len(scale) == len(names) else [scale[0]] * len(names), strict=True):
         layer = model.get_submodule(name)
         weight = factor * draw(shapes[name], coupling=coupling, init=init, generator=generator)
         entries = KERNELS[kernel].entries()

@@ -17,7 +17,10 @@ from bioinspired.networks.normalize import Normalize
 from bioinspired.trials import Architecture
 
 FAMILIES = (
+    "mlp",
     "resnet18",
+    "resnet20",
+    "small_cnn",
     "vgg",
     "vgg19",
 )

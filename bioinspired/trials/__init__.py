@@ -12,10 +12,12 @@ from bioinspired.trials.defective_conv import DefectiveConv
 from bioinspired.trials.networks import Architecture, Data, Defense, Network, Norm, PGDTraining, Recipe
 from bioinspired.trials.questions import Attack, Checked, Clean, Corruption, Distance, Gallery, Loss, Question
 from bioinspired.trials.studies import Images, Measurement, Scale, Study, Tier, Trial
+from bioinspired.trials.weight_map import Band, GradientSpectrum, Maps, Rescaled, Shift, Variance, WeightMap
 
 __all__ = [
     "Architecture",
     "Attack",
+    "Band",
     "Checked",
     "Clean",
     "Corruption",
@@ -24,16 +26,22 @@ __all__ = [
     "Defense",
     "Distance",
     "Gallery",
+    "GradientSpectrum",
     "Images",
     "Loss",
+    "Maps",
     "Measurement",
     "Network",
     "Norm",
     "PGDTraining",
     "Question",
     "Recipe",
+    "Rescaled",
     "Scale",
+    "Shift",
     "Study",
     "Tier",
     "Trial",
+    "Variance",
+    "WeightMap",
 ]
