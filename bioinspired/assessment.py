@@ -1,7 +1,8 @@
 """From records to verdicts: finds what was measured for each headline claim of a study and applies the rules to it."""
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,7 @@ from bioinspired.keys import Strength, key, strength
 from bioinspired.records import Store
 from bioinspired.results import Result, read
 from bioinspired.results import strength as strength_of
-from bioinspired.trials import Attack, Clean, Corruption, Measurement, Study
+from bioinspired.trials import Attack, Clean, Corruption, Distance, Measurement, Study
 
 Access = Literal["the paper's", "white box"]
 UNDEFENDED = "standard"
@@ -74,7 +75,11 @@ def answers(endpoint: Endpoint, measurement: Measurement, sources: Sequence[str]
             asked = (attack.name, attack.norm, attack.steps, _exact(attack.eps), _exact(attack.step_size))
             said = (endpoint.name, endpoint.norm, endpoint.steps, _exact(endpoint.eps), _exact(endpoint.step_size))
             return endpoint.question == "attack" and asked == said
-    return False
+        case Distance() as search:
+            searched = (search.name, search.norm, search.steps)
+            return endpoint.question == "distance" and searched == (endpoint.name, endpoint.norm, endpoint.steps)
+    kind = measurement.question.kind
+    return kind == endpoint.question and getattr(measurement.question, "name", "") == endpoint.name
 
 
 def _exact(text: Strength | None) -> Strength | None:
@@ -110,7 +115,7 @@ def _evidence(headline: Headline, study: Study, used: Sequence[Result]) -> Evide
         }
         for label in (headline.defended, headline.baseline)
     ]
-    if metric == "distance" or not all(arms):
+    if not all(arms):
         return _untested(headline, study, used)
     shared = sorted(set(arms[0]) & set(arms[1]))
     paired = bool(shared) and len(shared) == min(len(arms[0]), len(arms[1]))
@@ -121,10 +126,11 @@ def _evidence(headline: Headline, study: Study, used: Sequence[Result]) -> Evide
         baseline=tuple(baseline),
         n=min(result.counted(metric) for result in counted),
         paired=paired,
+        unit=headline.unit,
         criteria=tuple(result.unit["criteria"].get(headline.id, "") for result in counted),
         fidelity=study.fidelity,
         changes=study.changes,
-        image_deviation=_deviation(headline, counted) if metric == "unconditional" else None,
+        image_deviation=None if metric == "conditional" else _deviation(headline, counted),
     )
 
 
@@ -132,7 +138,7 @@ def _untested(headline: Headline, study: Study, used: Sequence[Result]) -> Evide
     reason = f"not measured at scale {study.scale} on {data_of(study)}"
     labels = {trial.label for trial in study.trials}
     wanted = [label for label in (headline.defended, headline.baseline) if label not in labels]
-    if headline.endpoint.question == "distance" or wanted or not _planned(headline, study):
+    if wanted or not _planned(headline, study):
         reason = f"no such measurement in the study at scale {study.scale} on {data_of(study)}"
     elif used:
         reason = "only one side of the contrast has been measured"
@@ -154,10 +160,33 @@ def _by_seed(results: Sequence[Result], metric: str) -> dict[int, float | None]:
 
 
 def _deviation(headline: Headline, results: Sequence[Result]) -> float:
-    def images(label: str) -> NDArray[np.float64]:
-        return np.stack([100.0 * r.correct for r in results if r.label == label and r.correct is not None])
+    """The deviation over images of the difference between both sides, in points or logarithms.
 
-    return image_deviation(images(headline.defended), images(headline.baseline))
+    Of a median it is that of the mean times the square root of pi over 2, as for normal differences. A value that is
+    not one per image has none: only the spread over seeds is known.
+    """
+
+    def images(label: str, of: Callable[[Result], NDArray[np.float64] | None]) -> NDArray[np.float64]:
+        return np.stack([found for r in results if r.label == label and (found := of(r)) is not None])
+
+    metric = headline.endpoint.metric
+    if metric == "unconditional":
+        accuracies = [images(label, _percent) for label in (headline.defended, headline.baseline)]
+        return image_deviation(*accuracies)
+    values = [images(label, lambda r: r.values(metric)) for label in (headline.defended, headline.baseline)]
+    if values[0].shape[1] != values[1].shape[1] or values[0].shape[1] < 2:
+        return 0.0
+    if headline.unit == "points":
+        return image_deviation(*values)
+    usable = np.logical_and.reduce([((arm > 0) & np.isfinite(arm)).all(0) for arm in values])
+    if usable.sum() < 2:
+        return 0.0
+    of_mean = image_deviation(*(np.log(arm[:, usable]) for arm in values))
+    return of_mean * (math.sqrt(math.pi / 2) if metric == "distance" else 1.0)
+
+
+def _percent(result: Result) -> NDArray[np.float64] | None:
+    return None if result.correct is None else np.where(result.correct, 100.0, 0.0)
 
 
 def _holding(headline: Headline, claims: Claims, study: Study, found: Sequence[Result], access: Access) -> Holding:

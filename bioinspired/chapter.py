@@ -65,8 +65,9 @@ class Chapter:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """One row per measurement: what was asked, of which network, and percent right by both metrics."""
-        return pd.DataFrame([_row(result) for result in self.results], columns=COLUMNS)
+        """One row per measurement: what was asked, of which network, what each metric says, the study's factors."""
+        factors = dict.fromkeys(name for trial in self.study.trials for name in trial.factors)
+        return pd.DataFrame([_row(result) for result in self.results], columns=[*COLUMNS, *factors])
 
     def banner(self) -> str:
         """What made this page and what that means for its numbers, as Markdown."""
@@ -137,8 +138,8 @@ def open(name: str, *, scale: Scale = "laptop", store: str = "", dataset: str = 
 
 
 COLUMNS = [
-    "label", "seed", "keep", "kind", "name", "norm", "eps", "strength", "steps", "loss", "source", "source_seed",
-    "n", "unconditional", "conditional", "counted", "forwards", "backwards", "seconds", "key",
+    "label", "seed", "kind", "name", "norm", "eps", "strength", "steps", "loss", "source", "source_seed",
+    "n", "unconditional", "conditional", "counted", "distance", "value", "forwards", "backwards", "seconds", "key",
 ]  # fmt: skip
 
 
@@ -149,13 +150,12 @@ def _row(result: Result) -> dict[str, object]:
     return {
         "label": result.label,
         "seed": result.seed,
-        "keep": result.trial.factors.get("keep", ""),
         "kind": question.kind,
         "name": getattr(attack, "name", ""),
-        "norm": attack.norm if isinstance(attack, Attack) else "",
+        "norm": getattr(attack, "norm", ""),
         "eps": spelled,
         "strength": _number(spelled),
-        "steps": attack.steps if isinstance(attack, Attack) else 0,
+        "steps": getattr(attack, "steps", 0),
         "loss": attack.loss if isinstance(attack, Attack) else "",
         "source": result.source.removeprefix("source "),
         "source_seed": "+".join(str(seed) for seed in result.source_seeds),
@@ -163,10 +163,13 @@ def _row(result: Result) -> dict[str, object]:
         "unconditional": result.rate(),
         "conditional": result.rate("conditional"),
         "counted": result.counted("conditional"),
+        "distance": result.rate("distance"),
+        "value": result.rate("value"),
         "forwards": result.cost.get("forwards"),
         "backwards": result.cost.get("backwards"),
         "seconds": result.cost["seconds"],
         "key": result.key,
+        **result.trial.factors,
     }
 
 

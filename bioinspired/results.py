@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bioinspired.keys import key
 from bioinspired.records import Bits, DamagedRecordError, Record, Store
 from bioinspired.trials import Attack, Checked, Corruption, Gallery, Measurement, Study, Trial
@@ -54,6 +57,23 @@ class Result:
         """How many images."""
         return int(self.record.measurements[self.key]["images"]["n"])
 
+    def values(self, name: str) -> NDArray[np.float64] | None:
+        """Numbers of the measurement by name, mostly one per image; infinite where there was none to be found."""
+        found = self.record.measurements[self.key].get("values", {}).get(name)
+        return None if found is None else np.array([np.inf if v is None else v for v in found], dtype=np.float64)
+
+    def distance(self) -> float | None:
+        """The median smallest perturbation over the images that are right when clean; None where there is none."""
+        distances = self.values("distance")
+        if distances is None or self.correct is None or not self.correct.any():
+            return None
+        median = float(np.median(distances[self.correct]))
+        return median if np.isfinite(median) else None
+
+    def artifact(self, store: Store) -> Mapping[str, NDArray[Any]]:
+        """The arrays kept with the measurement."""
+        return store.artifact(self.record, self.key)
+
     @property
     def checks(self) -> list[dict[str, Any]]:
         """Outcomes of the checks, each with name, passed, value and advice; empty for other questions."""
@@ -72,11 +92,17 @@ class Result:
         return unit
 
     def rate(self, metric: str = "unconditional") -> float | None:
-        """Percent of images answered right.
+        """What a metric says; for the first two, the percentage of images answered right.
 
         "unconditional" is over all images. "conditional" is the defective-convolution paper's success rate of defense:
         over the images that the network gets right when clean and that fool the source; None where there are none.
+        "distance" is not a percentage: see `distance`. "value" is the mean of the numbers called "value".
         """
+        if metric == "distance":
+            return self.distance()
+        if metric == "value":
+            values = self.values("value")
+            return None if values is None or not np.isfinite(values).all() else float(values.mean())
         if self.correct is None:
             return None
         if metric == "unconditional":
@@ -88,7 +114,7 @@ class Result:
 
     def counted(self, metric: str = "unconditional") -> int:
         """How many images stand under the fraction that `rate` gives."""
-        if metric == "unconditional" or self.clean is None or self.source_correct is None:
+        if metric != "conditional" or self.clean is None or self.source_correct is None:
             return self.n
         return int((self.clean & ~self.source_correct).sum())
 

@@ -9,7 +9,7 @@ from bioinspired.assessment import criteria
 from bioinspired.keys import canonical, key
 from bioinspired.plan import code_hash, modules_of_measurement, modules_of_network
 from bioinspired.records import Record, Store, pack
-from bioinspired.trials import Checked, Clean, Gallery, Measurement, Study, Trial
+from bioinspired.trials import Checked, Clean, Distance, Gallery, Measurement, Study, Trial
 
 RUN = {
     "commit": "0" * 40,
@@ -60,6 +60,8 @@ def fill(
                 entry["checks"] = [{"name": "noise", "passed": right >= 0.5, "value": right, "advice": "made up"}]
             else:
                 entry["bits"] = {"correct": pack(first(right, n))}
+                if isinstance(measurement.question, Distance):
+                    entry["values"] = {"distance": [right * (1 + i / n) for i in range(n)]}
             if measurement.is_transfer:
                 entry["bits"]["source_correct"] = pack(~first(1 - source_share, n))
             measurements[asked] = entry

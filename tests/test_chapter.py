@@ -10,9 +10,11 @@ from filled import fill, is_clean
 from bioinspired import chapter, cli, figures, studies, tables
 from bioinspired.costs import CostModel, measuring_passes, training_work
 from bioinspired.errors import UserError
+from bioinspired.figures import defective_conv as pictures
 from bioinspired.keys import key
 from bioinspired.plan import measuring_tasks, training_tasks, units
 from bioinspired.records import Store
+from bioinspired.tables import defective_conv as printed
 from bioinspired.trials import Attack, Clean, Gallery, Measurement
 
 PAPERS = studies.NAMES
@@ -51,15 +53,15 @@ def test_every_table_and_figure_renders_from_any_store(page):
         tables.autoattack(page),
         tables.noise(page),
         tables.checks(page),
-        tables.cells(page, "random_mask"),
+        printed.cells(page, "random_mask"),
         tables.cost(page),
     ]
     for table in made:
         assert "<caption>" in table.to_html()
         assert "nan" not in table.to_html().lower().replace("domina", "")
     for figure in (
-        figures.masks(),
-        figures.tradeoff(page, eps="0.2"),
+        pictures.masks(),
+        pictures.tradeoff(page, eps="0.2"),
         figures.white_box(page),
         figures.noise(page),
         figures.gallery(page, ["standard", "keep 0.1", "pgd-trained"]),

@@ -6,6 +6,7 @@ made for it, so that a criterion that was changed afterwards shows. Cells are th
 they are compared with ours, never judged.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ Reliability = Literal["quoted", "digitised", "second-hand", "none available"]
 Kind = Literal["effect", "equivalence"]
 Unit = Literal["points", "ratio"]
 Access = Literal["none", "transfer", "score", "decision", "white box"]
-Metric = Literal["unconditional", "conditional", "distance"]
+Metric = Literal["unconditional", "conditional", "distance", "value"]
 
 MARGINS: dict[str, float] = {"points": 2.0, "ratio": 1.15}
 """The smallest difference that counts, by unit: two accuracy points, a factor 1.15 in distance."""
@@ -27,8 +28,9 @@ class Endpoint:
     """One measurement, in the words of `bioinspired.trials`.
 
     Attributes:
-        question: "clean", "attack" (fixed budget), "distance" (smallest perturbation) or "corruption".
-        name: the attack or the corruption, such as "pgd", "boundary" or "gaussian_noise"; empty for "clean".
+        question: the kind of the question: "clean", "attack" (fixed budget), "distance" (smallest perturbation),
+            "corruption", or one of the chapter's own.
+        name: of the attack, the corruption, or whatever the kind calls its name; empty for "clean".
         eps: the attack's budget on [0, 1], or the corruption's strength; None where there is none.
         norm: the attack's norm. Distances in "l2" are RMS per pixel.
         steps: iterations of the attack.
@@ -36,10 +38,11 @@ class Endpoint:
         source: label of the network the adversarial examples are made on; empty when the target itself is attacked.
         metric: "unconditional" is accuracy over all images. "conditional" is the paper's rate of defense: over images
             that the target gets right when clean and whose adversarial example fools its own source. "distance" is the
-            median over the images that the network gets right when clean.
+            median over the images that the network gets right when clean. "value" is the mean of the numbers that a
+            chapter's own kind of question calls "value".
     """
 
-    question: Literal["clean", "attack", "distance", "corruption"]
+    question: str
     metric: Metric
     name: str = ""
     eps: Strength | None = None
@@ -124,35 +127,25 @@ class Cell:
     Attributes:
         id: unique within the file. same_as: the id of the first cell that prints the same measurement, else empty.
         source_set, place: where the number stands. data: the data set.
-        target, keep, where, variant: the network: architecture, keep probability, place of masks, what else differs.
-        source: network the adversarial examples were made on; "itself" for white box; empty without an attack.
-        attack, eps, step, steps, setting: the attack; eps and step on [0, 1]; what else identifies it in `setting`.
-        metric: "conditional", "unconditional", or a statistic of distances.
         value, unit: as printed; "%" for accuracies.
-        reliability: as for headline claims. note: doubts about the number, and "*" where the order of two neighbours
-            was inferred.
+        reliability: as for headline claims. note: doubts about the number.
+        columns: what else the file says of the number, by column: the network, the attack, the metric. `cell["keep"]`
+            is short for one of them.
     """
 
     id: str
     source_set: str
     place: str
     data: str
-    target: str
-    keep: str
-    where: str
-    variant: str
-    source: str
-    attack: str
-    eps: str
-    step: str
-    steps: str
-    setting: str
-    metric: str
     value: float
     unit: str
     reliability: Reliability
     same_as: str
     note: str
+    columns: Mapping[str, str]
+
+    def __getitem__(self, column: str) -> str:
+        return self.columns[column]
 
 
 @dataclass(frozen=True, kw_only=True)

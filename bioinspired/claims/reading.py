@@ -11,6 +11,7 @@ import math
 import tomllib
 import types
 import typing
+from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any, TypeVar
@@ -112,11 +113,11 @@ def _endpoint(table: dict[str, Any], place: str) -> Endpoint:
 
 def _check_value(headline: Headline, place: str) -> None:
     """Sign, value, margin and unit must say the same thing."""
-    ratio = headline.unit == "ratio"
+    ratio, metric = headline.unit == "ratio", headline.endpoint.metric
     if headline.margin <= (1.0 if ratio else 0.0):
         raise UserError(f"{place}: margin must be above {1 if ratio else 0} in {headline.unit}.")
-    if ratio != (headline.endpoint.metric == "distance"):
-        raise UserError(f'{place}: the unit "ratio" goes with the metric "distance", "points" with the others.')
+    if metric != "value" and ratio != (metric == "distance"):
+        raise UserError(f'{place}: the unit "ratio" goes with the metric "distance" or "value", "points" with others.')
     if headline.reading_error < 0:
         raise UserError(f"{place}: reading_error must not be negative.")
     if headline.value is None:
@@ -163,18 +164,20 @@ def _effect(headline: Headline, defended: Cell, baseline: Cell) -> float:
 
 def _cells(file: Traversable) -> tuple[Cell, ...]:
     reader = csv.reader(io.StringIO(_text(file), newline=""), strict=True)
-    names = [field.name for field in dataclasses.fields(Cell)]
+    own = [field.name for field in dataclasses.fields(Cell) if field.name != "columns"]
     cells = []
     try:
-        if next(reader, None) != names:
-            raise UserError(f"{file.name}, row 1: the columns must be {','.join(names)}.")
+        names = next(reader, [])
+        if set(own) - set(names) or len(set(names)) < len(names):
+            raise UserError(f"{file.name}, row 1: the columns must include {','.join(own)}, each column once.")
         for row in reader:
             place = f"{file.name}, row {reader.line_num}"
             if len(row) != len(names):
                 raise UserError(f"{place}: {len(row)} fields instead of {len(names)}; correct the row.")
-            table: dict[str, Any] = dict(zip(names, row, strict=True))
+            fields = dict(zip(names, row, strict=True))
+            table: dict[str, Any] = {name: fields.pop(name) for name in own}
             table["value"] = _value(table["value"], place)
-            cells.append(_build(Cell, table, place))
+            cells.append(_build(Cell, table | {"columns": fields}, place))
     except csv.Error as error:
         raise UserError(f"{file.name}, row {reader.line_num}: not valid CSV ({error}); correct the row.") from None
     _once([cell.id for cell in cells], file.name)
@@ -239,6 +242,8 @@ def _typed(value: Any, hint: Any, place: str) -> Any:
         if not any(value == option and type(value) is type(option) for option in typing.get_args(hint)):
             allowed = ", ".join(str(option) for option in typing.get_args(hint))
             raise UserError(f'{place}: "{value}" is none of: {allowed}.')
+        return value
+    if typing.get_origin(hint) is Mapping:
         return value
     if typing.get_origin(hint) is tuple:
         return value if isinstance(value, tuple) else _strings(value, place)

@@ -13,9 +13,9 @@ BY_ID = {cell.id: cell for cell in CELLS}
 def table(cell):
     if not cell.id.startswith("rm-t8-t12"):
         return cell.id.split("/")[0]
-    if cell.attack == "clean":
-        return "sources, clean" if cell.variant else "sweep, clean"
-    return f"sweep, {cell.source}"
+    if cell["attack"] == "clean":
+        return "sources, clean" if cell["variant"] else "sweep, clean"
+    return f"sweep, {cell['source']}"
 
 
 # Counted and summed over the printed tables by a second reader.
@@ -117,11 +117,11 @@ def test_doubts_are_written_beside_the_numbers():
 
 def test_metrics_are_marked():
     for cell in CELLS:
-        assert cell.metric in ("conditional", "unconditional", "mean distance", "median distance", "distance")
-        if cell.attack == "clean":
-            assert (cell.metric, cell.source) == ("unconditional", "")
+        assert cell["metric"] in ("conditional", "unconditional", "mean distance", "median distance", "distance")
+        if cell["attack"] == "clean":
+            assert (cell["metric"], cell["source"]) == ("unconditional", "")
         elif cell.unit == "%" and "madry" not in cell.id:
-            assert cell.metric == "conditional"
+            assert cell["metric"] == "conditional"
         if cell.unit == "%":
             assert 0 <= cell.value <= 100
 
@@ -132,20 +132,9 @@ def test_repeated_cells_print_the_same_number():
     assert {cell.id for cell in repeats if cell.value != BY_ID[cell.same_as].value} == {"rm-t1/0.15/clean"}
     for cell in repeats:
         first = BY_ID[cell.same_as]
-        for field in (
-            "data",
-            "target",
-            "keep",
-            "where",
-            "variant",
-            "source",
-            "attack",
-            "eps",
-            "step",
-            "steps",
-            "metric",
-        ):
-            assert getattr(cell, field) == getattr(first, field)
+        names = ("target", "keep", "where", "variant", "source", "attack", "eps", "step", "steps", "metric")
+        assert cell.data == first.data
+        assert [cell[name] for name in names] == [first[name] for name in names]
 
 
 @pytest.mark.parametrize("source", ["densenet121", "resnet18", "resnet50", "senet18", "vgg19"])

@@ -44,7 +44,7 @@ def test_claimed_values(name, value):
 
 
 def test_every_claim_with_a_number_is_judged_by_the_metric_of_its_number():
-    metric = {cell.id: cell.metric for cell in CLAIMS.cells}
+    metric = {cell.id: cell["metric"] for cell in CLAIMS.cells}
     for headline in CLAIMS.headlines:
         for name in headline.cells:
             assert metric[name] in (headline.endpoint.metric, "median distance")

@@ -1,0 +1,30 @@
+"""The tables of the book, made from records. What only one chapter shows stands in the file named after its study."""
+
+from bioinspired.tables.claims import cells, holdings, verdicts
+from bioinspired.tables.layout import NOTHING, SPREAD, badge, cross, interval, small, spread, table, with_interval
+from bioinspired.tables.networks import accuracies, autoattack, checks, noise, transfer, white_box
+from bioinspired.tables.records import cost, provenance, status
+
+__all__ = [
+    "NOTHING",
+    "SPREAD",
+    "accuracies",
+    "autoattack",
+    "badge",
+    "cells",
+    "checks",
+    "cost",
+    "cross",
+    "holdings",
+    "interval",
+    "noise",
+    "provenance",
+    "small",
+    "spread",
+    "status",
+    "table",
+    "transfer",
+    "verdicts",
+    "white_box",
+    "with_interval",
+]

@@ -1,0 +1,109 @@
+"""Claims, verdicts, and how near our numbers are to the printed ones."""
+
+from collections.abc import Callable, Iterable
+from html import escape
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from bioinspired.assessment import Assessment, data_of
+from bioinspired.chapter import Chapter
+from bioinspired.claims import Holding, Verdict, agreement, load
+from bioinspired.claims.declarations import Cell
+from bioinspired.tables.layout import NOTHING, badge, interval, small, table
+
+
+def verdicts(chapter: Chapter, source_set: str) -> Styler:
+    """The headline claims of one set of sources with what was found: page one of a chapter."""
+    rows = [
+        {
+            "claim": escape(found.headline.statement),
+            "verdict": badge(found.verdict.word, found.verdict.text),
+            "ours": _effect(found.verdict) + small(_behind(found.verdict)),
+            "the paper's": _claimed(found)
+            + small(f"{escape(found.headline.place)}; {escape(found.headline.reliability)}"),
+        }
+        for found in chapter.assessments
+        if found.headline.source_set == source_set
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "Does it reproduce? Defended minus baseline with its interval, corrected for all headline claims.",
+    )
+
+
+def holdings(chapter: Chapter) -> Styler:
+    """For the claims that speak of an attacker: does the defense hold, with the paper's access and in white box."""
+    rows = [
+        {
+            "claim": escape(found.headline.statement),
+            "with the paper's access": _holding(found.paper_access),
+            "white box": _holding(found.white_box),
+        }
+        for found in chapter.assessments
+        if found.headline.access != "none"
+    ]
+    return table(
+        pd.DataFrame(rows),
+        "Does it hold? Worst case per image, unconditional, against the best baseline at equal clean accuracy: "
+        "defended minus that baseline, at the claim's ε and at the ε that halves the undefended twin.",
+    )
+
+
+def cells(chapter: Chapter, source_set: str, ours: Callable[[Chapter, Cell], float | None]) -> Styler:
+    """How far our numbers agree with the numbers a paper prints, table by table; shown, never judged.
+
+    A number that is printed in two places counts once, where it stands first. `ours` gives our value of a cell on the
+    cell's own data, or None where there is none.
+    """
+    claims = load(chapter.study.name)
+    data = data_of(chapter.study)
+    rows = []
+    for place in dict.fromkeys(c.place for c in claims.cells if c.source_set == source_set and not c.same_as):
+        here = [
+            cell for cell in claims.cells if (cell.source_set, cell.place) == (source_set, place) and not cell.same_as
+        ]
+        measured = [ours(chapter, cell) if cell.data == data else None for cell in here]
+        found = agreement(measured, [cell.value for cell in here])
+        rows.append(
+            {
+                "place": place,
+                "reliability": ", ".join(dict.fromkeys(cell.reliability for cell in here)),
+                "numbers printed": len(here),
+                "measured here": found.n,
+                "mean absolute deviation": NOTHING if found.deviation is None else f"{found.deviation:.1f}",
+                "rank correlation": NOTHING if found.correlation is None else f"{found.correlation:.2f}",
+            }
+        )
+    frame = pd.DataFrame(rows)
+    if not frame["measured here"].any():
+        frame = frame[["place", "reliability", "numbers printed", "measured here"]]
+    return table(
+        frame, "What the sources print, table by table, and how far our numbers agree where they can be compared."
+    )
+
+
+def _claimed(found: Assessment) -> str:
+    value, unit = found.headline.value, found.headline.unit
+    if found.headline.kind == "equivalence":
+        return "no difference"
+    if value is None:
+        return "a direction only: " + ("higher" if found.headline.sign == 1 else "lower")
+    return f"× {value:.2f}" if unit == "ratio" else f"{value:+.1f} points"
+
+
+def _effect(verdict: Verdict) -> str:
+    return NOTHING if verdict.effect is None else interval(verdict.effect, verdict.low, verdict.high, verdict.unit)
+
+
+def _behind(found: Verdict) -> str:
+    return f"{found.k} seeds, {found.n} images" if found.k else ""
+
+
+def _holding(found: Holding) -> str:
+    numbers = [f"{name}: {interval(*arm, found.unit)}" for name, arm in _arms(found) if arm is not None]
+    return badge(found.word, found.text) + "".join(small(number) for number in numbers)
+
+
+def _arms(found: Holding) -> Iterable[tuple[str, tuple[float, float | None, float | None] | None]]:
+    return ("at the claim's ε", found.at_eps), ("at the twin's ε<sub>50</sub>", found.at_eps50)

@@ -1,0 +1,78 @@
+"""What networks answered: clean, moved from other networks, attacked, corrupted, and whether that can be trusted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from bioinspired.chapter import Chapter
+from bioinspired.keys import strength
+from bioinspired.results import strength as strength_of
+from bioinspired.tables.layout import NOTHING, SPREAD, badge, cross, spread, table, with_interval
+
+
+def accuracies(chapter: Chapter) -> Styler:
+    """Clean accuracy of every row, sources included: mean over seeds, with the spread and the seeds."""
+    rows = chapter.frame[chapter.frame["kind"] == "clean"]
+    frame = spread(rows, "unconditional").rename_axis("network").rename("clean accuracy, %").reset_index()
+    return table(frame, f"Accuracy on clean test images. {SPREAD}")
+
+
+def transfer(chapter: Chapter, *, eps: str, metric: str = "unconditional") -> Styler:
+    """Rows: targets; columns: sources; percent right on examples made on each source, seeds and sources crossed."""
+    rows = chapter.frame
+    rows = rows[(rows["kind"] == "attack") & (rows["source"] != "") & (rows["eps"] == strength(eps))]
+    counted = "over all images" if metric == "unconditional" else "by the paper's conditional rate"
+    caption = f"Percent right, {counted}, on PGD examples with ε = {eps} made on each source. {SPREAD}"
+    return cross(rows, "source", metric, prefix="from ", caption=caption)
+
+
+def white_box(chapter: Chapter) -> Styler:
+    """Rows: networks; columns: epsilon; percent right under white-box PGD, an upper bound."""
+    rows = chapter.frame
+    rows = rows[(rows["kind"] == "attack") & (rows["source"] == "") & (rows["name"] == "pgd")]
+    caption = f"Accuracy under white-box PGD, %: upper bounds. {SPREAD}"
+    return cross(rows, "eps", "unconditional", prefix="ε = ", caption=caption)
+
+
+def autoattack(chapter: Chapter) -> Styler:
+    """AutoAttack on the first images of the test set: percent right with Wilson's interval, an upper bound."""
+    rows = chapter.frame[chapter.frame["name"] == "autoattack"]
+    out = [
+        {
+            "network": row["label"],
+            "seed": row["seed"],
+            "norm, ε": f"{row['norm']}, {row['eps']}",
+            "images": row["n"],
+            "accuracy, %": with_interval(row["unconditional"], row["n"]),
+            "passes per image": f"{row['forwards']:,.0f} + {row['backwards']:,.0f}",
+        }
+        for _, row in rows.iterrows()
+    ]
+    columns = ["network", "seed", "norm, ε", "images", "accuracy, %", "passes per image"]
+    caption = "AutoAttack: accuracy (an upper bound) with its 95 % interval over images; forward + backward passes."
+    return table(pd.DataFrame(out, columns=columns), caption)
+
+
+def noise(chapter: Chapter, name: str = "gaussian_noise_clipped") -> Styler:
+    """Rows: networks; columns: sigma of a Gaussian noise on [0, 1]; percent right."""
+    rows = chapter.frame[chapter.frame["name"] == name]
+    caption = f"Accuracy under Gaussian noise, %. {SPREAD}"
+    return cross(rows, "eps", "unconditional", prefix="σ = ", caption=caption)
+
+
+def checks(chapter: Chapter) -> Styler:
+    """Rows: checks of the evaluation itself; columns: networks; whether each passed, and what it saw."""
+    columns = {}
+    for result in chapter.results:
+        if result.checks:
+            name = f"{result.label}, seed {result.seed}, ε = {strength_of(result.measurement)}, {result.n} images"
+            columns[name] = {found["name"].replace("_", " "): _check(found) for found in result.checks}
+    frame = pd.DataFrame(columns).fillna(NOTHING).rename_axis("check").reset_index()
+    return table(frame, "Is the evaluation to be trusted? Signs that attacks fail for other reasons than robustness.")
+
+
+def _check(found: Mapping[str, Any]) -> str:
+    word = "passed" if found["passed"] else "failed"
+    return badge(word, f"{word} {found['advice']}")
