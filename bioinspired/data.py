@@ -167,7 +167,7 @@ def load(data: Data, split: SplitName, device: str | torch.device = "cpu") -> Sp
         images = _luma(images)
     if data.size != description.size:
         images = _resized(images, data.size)
-    name = f"{data.name}{data.size}{'gray' if data.gray else ''}"
+    name = f"{data.name}{'-gray' if data.gray else ''}{data.size}"
     return Split(images.to(device), labels.to(device), f"{name}-{split}-{len(labels)}")
 
 

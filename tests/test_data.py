@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import struct
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -170,10 +171,22 @@ def test_cifar_batches_are_read_and_an_altered_one_is_not_unpickled(
     order = np.random.RandomState(0).permutation(6)
     assert np.array_equal(loaded.images.numpy(), contents["train"][0][order])
     assert np.array_equal(loaded.labels.numpy(), contents["train"][1][order])
+    monkeypatch.setitem(data.DESCRIPTIONS, "cifar10", replace(data.describe("cifar10"), gray=(0.5, 0.2)))
+    gray = data.load(Data(name="cifar10", size=32, gray=True), "train")
+    for image, colour in zip(gray.images[:, 0].numpy(), contents["train"][0][order], strict=True):
+        assert np.array_equal(image, np.asarray(Image.fromarray(colour.transpose(1, 2, 0)).convert("L")))
+    assert gray.id == "cifar10-gray32-train-6"
     target = tmp_path / "cifar-10-batches-py" / "test_batch"
     target.write_bytes(b"!" * target.stat().st_size)  # unpickling this would raise another error
     with pytest.raises(UserError, match="test_batch was altered"):
         data.load(Data(name="cifar10", size=32), "test")
+
+
+def test_only_colour_can_be_made_gray() -> None:
+    assert data.inputs(Data(name="cifar10", size=32, gray=True)).channels == 1
+    assert data.inputs(Data(name="cifar10", size=32)).channels == 3
+    with pytest.raises(UserError, match="one channel already"):
+        data.inputs(Data(name="mnist", size=28, gray=True))
 
 
 def test_selections_are_nested_and_named(mnist: SimpleNamespace) -> None:

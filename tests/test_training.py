@@ -366,3 +366,66 @@ def test_training_stops_at_an_accuracy() -> None:
 def test_mistakes_give_a_sentence(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         training.make(tiny(**changes))
+
+
+# Losses, optimizers, cycles, validation
+
+
+def test_half_the_squared_distance_to_the_one_hot_label() -> None:
+    logits = torch.tensor([[0.5, 0.0, -1.0], [2.0, 1.0, 0.0]])
+    recipe = Recipe(epochs=1, loss="mse")
+    assert training.criterion(recipe, logits, torch.tensor([0, 1])).item() == pytest.approx(
+        ((0.25 + 0 + 1) / 2 + (4 + 0 + 0) / 2) / 2
+    )
+
+
+def test_a_cycle_starts_the_schedule_again_and_the_factor_is_the_recipes() -> None:
+    recipe = Recipe(epochs=10, schedule="steps", rate="0.1", factor="0.3", milestones=("0.4", "0.8"), cycle=5)
+    rates = [training.rate(recipe, 7 * epoch, 70) for epoch in range(10)]
+    assert rates == pytest.approx([0.1, 0.1, 0.03, 0.03, 0.009] * 2)
+
+
+def test_adam_takes_its_first_step_as_long_as_the_rate() -> None:
+    network = tiny(epochs=1, batch=64, optimizer="adam", rate="0.01", schedule="constant", decay="0")
+    before = dict(training.assemble(network).named_parameters())
+    moved = [(weight - before[name]).abs() for name, weight in weights(network).items()]
+    largest = torch.stack([change.max() for change in moved])
+    assert largest.max().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_images_held_out_are_the_last_ones_and_are_never_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    spy = Spy(monkeypatch)
+    network = tiny(epochs=1, batch=8, validation=16)
+    trained = training.make(network)
+    every = data.load(network.data, "train").images
+    shown = torch.cat(spy.raw)
+    assert len(shown) == 48
+    assert not (shown[:, None] == every[None, 48:]).flatten(2).all(2).any()
+    assert len(trained.history["validation_loss"]) == 1
+
+
+def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss() -> None:
+    def run(**changes: Any) -> training.Trained:
+        return training.make(tiny(epochs=6, batch=8, validation=16, rate="0.8", schedule="constant", **changes))
+
+    losses = run().history["validation_loss"]
+    best = losses.index(min(losses))
+    assert best < 5, "the last epoch must not be the best one for this test to say anything"
+    kept = run(select="best_loss").model.state_dict()
+    early = training.make(
+        tiny(epochs=best + 1, batch=8, validation=16, rate="0.8", schedule="constant")
+    ).model.state_dict()
+    assert all(torch.equal(kept[name], early[name]) for name in kept)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"select": "best_loss"}, "hold images out"),
+        ({"validation": 63}, "hold 63 of 64"),
+        ({"cycle": 0}, "cycle"),
+    ],
+)
+def test_recipes_that_contradict_themselves_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        training.make(tiny(**changes))

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from bioinspired import studies
 from bioinspired.book import build
 from bioinspired.records import Store, checkout
 
@@ -22,7 +23,7 @@ def built(tmp_path_factory):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "_build"))
     shutil.copy(ROOT / "_config.yml", root)
     store = Store(root / "results", "smoke")
-    for name in ("defective_conv",):
+    for name in studies.NAMES:
         command = [sys.executable, "-m", "bioinspired", "run", name, "--scale", "smoke", "--device", "cpu"]
         subprocess.run([*command, "--store", str(store.root)], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     said = []
@@ -34,7 +35,9 @@ def test_every_page_is_there_and_nothing_reaches_for_the_network(built):
     root, _, page, said = built
     assert said[-1] == f"The book: {page}"
     pages = sorted(path.relative_to(page.parent).as_posix() for path in page.parent.rglob("*.html"))
-    assert {"intro.html", "method.html", "papers/defective_conv.html", "status.html"} <= set(pages)
+    assert {"intro.html", "method.html", "status.html", *(f"papers/{name}.html" for name in studies.NAMES)} <= set(
+        pages
+    )
     for path in page.parent.rglob("*.html"):
         text = path.read_text()
         assert 'src="http' not in text

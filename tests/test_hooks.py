@@ -1,0 +1,174 @@
+"""How training calls a defense: what each function is given, and what becomes of what it returns."""
+
+import importlib
+import inspect
+import sys
+import types
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+from bioinspired import training, trials
+from bioinspired.hooks import Hooks
+from bioinspired.keys import Strength
+from bioinspired.trials import Architecture, Data, Defense, Network, Recipe
+
+NETWORK = Network(
+    data=Data(name="digits", size=8, train=64),
+    architecture=Architecture(name="vgg", width=2),
+    recipe=Recipe(epochs=3, batch=16, decay="0"),
+    seed=3,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeUp(Defense):
+    kind: ClassVar = "made_up"
+    strength: Strength = "0.5"
+    reach: int = 2
+
+
+def defended(**options):
+    return replace(NETWORK, defense=MadeUp(**options))
+
+
+@pytest.fixture
+def module(monkeypatch):
+    made = types.ModuleType("bioinspired.defenses.made_up")
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    return made
+
+
+def test_a_function_gets_the_fields_that_it_names(module):
+    seen = {}
+
+    def apply(model, *, strength, input_shape):
+        seen.update(strength=strength, input_shape=input_shape)
+        return model
+
+    module.apply = apply
+    training.assemble(defended(strength="1/4"))
+    assert seen == {"strength": 0.25, "input_shape": (1, 8, 8)}
+
+
+def test_a_regularizer_is_added_to_the_loss_and_its_parameters_learn_at_the_same_rate(module):
+    class Pull(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.place = nn.Parameter(torch.tensor(1.0))
+            self.calls = 0
+
+        def forward(self, model):
+            self.calls += 1
+            return 0.5 * self.place
+
+        def history(self):
+            return {"place": float(self.place.detach())}
+
+    made = []
+
+    def regularizer(model, *, images, labels, batch, steps, generator):
+        assert images.dtype == torch.uint8
+        assert (images.shape, labels.shape, batch, steps) == ((64, 1, 8, 8), (64,), 16, 12)
+        made.append(Pull())
+        return made[0]
+
+    module.regularizer = regularizer
+    flat = Recipe(epochs=3, batch=16, rate="0.1", momentum="0", decay="0.9", schedule="constant")
+    trained = training.make(replace(defended(), recipe=flat))
+    assert made[0].calls == 12
+    # Gradient 0.5, rate 0.1, no weight decay of its own: 0.05 a step.
+    assert trained.history["place"] == pytest.approx([1 - 0.05 * 4, 1 - 0.05 * 8, 1 - 0.05 * 12])
+
+
+def test_a_loss_without_gradient_in_the_network_leaves_it_as_the_twin(module):
+    class Nothing:
+        def parameters(self):
+            return []
+
+        def __call__(self, model):
+            return torch.zeros(())
+
+        def history(self):
+            return {}
+
+    module.regularizer = lambda model: Nothing()
+    ours, twin = training.make(defended()).model, training.make(NETWORK).model
+    assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), twin.state_dict().values(), strict=True))
+
+
+def test_after_starts_from_the_trained_twin_at_hand_or_anew(module):
+    seen = []
+
+    def after(model, *, images, labels, reach, generator):
+        seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(reach)
+        return model, {"spikes": [1.0, 2.0]}
+
+    module.after = after
+    twin = training.make(NETWORK)
+    anew = training.make(defended(reach=0))
+    assert all(torch.equal(seen[0][name], tensor) for name, tensor in twin.model.state_dict().items())
+    assert anew.history == twin.history | {"spikes": [1.0, 2.0]}
+    assert all(not parameter.any() for parameter in anew.model.parameters())
+
+    asked = []
+
+    def at_hand(network):
+        asked.append(network)
+        return twin.model
+
+    given = training.make(defended(reach=0), at_hand=at_hand)
+    assert asked == [NETWORK]
+    assert given.history == {"spikes": [1.0, 2.0]}
+    assert given.images == 0
+
+
+def test_after_follows_a_training_that_the_defense_changed(module):
+    module.apply = lambda model: model
+    module.after = lambda model: (model, {"done": [1.0]})
+    trained = training.make(defended(), at_hand=lambda network: pytest.fail("this network has no undefended start"))
+    assert len(trained.history["loss"]) == 3
+    assert trained.history["done"] == [1.0]
+
+
+def declared(base):
+    return [
+        kind for kind in vars(trials).values() if isinstance(kind, type) and issubclass(kind, base) and kind is not base
+    ]
+
+
+@pytest.mark.parametrize("kind", declared(Defense), ids=lambda kind: kind.__name__)
+def test_every_field_of_a_defense_reaches_one_of_its_functions(kind):
+    module = importlib.import_module(f"bioinspired.defenses.{kind.kind}")
+    functions = [getattr(module, name) for name in ("apply", "regularizer", "after") if hasattr(module, name)]
+    assert functions
+    taken = {name for function in functions for name in inspect.signature(function).parameters}
+    assert {field.name for field in fields(kind)} - {"mask_seed"} <= taken
+
+
+@pytest.mark.parametrize("kind", declared(trials.Question), ids=lambda kind: kind.__name__)
+def test_every_kind_of_question_can_be_asked(kind):
+    assert callable(importlib.import_module(f"bioinspired.questions.{kind.kind}").ask)
+
+
+def test_strengths_that_may_be_absent_stay_absent(module):
+    @dataclass(frozen=True, kw_only=True)
+    class Maybe(Defense):
+        kind: ClassVar = "made_up"
+        strength: Strength | None = None
+
+    seen = []
+    module.apply = lambda model, *, strength: seen.append(strength) or model
+    network = Network(data=NETWORK.data, architecture=NETWORK.architecture, recipe=NETWORK.recipe, seed=0)
+    for strength in (None, "1/2"):
+        made = Network(
+            **{f.name: getattr(network, f.name) for f in fields(network)} | {"defense": Maybe(strength=strength)}
+        )
+        Hooks(made).apply(nn.Identity())
+    assert seen == [None, 0.5]
