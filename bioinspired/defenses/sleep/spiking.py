@@ -28,6 +28,7 @@ DECAY = 0.999  # of the membrane, per step
 DT = 0.001  # seconds a step
 STEEPNESS = 0.001  # weight scale of the released factor
 BLOCK = 64  # steps whose random numbers are drawn at once
+TOGETHER = 8  # replicas that sleep at once on a CPU: more of them fall out of its cache
 
 Factor = Literal["released", "logistic", "one"]
 
@@ -58,6 +59,43 @@ class Rule:
     thresholds: Tensor
     scales: Tensor
     factor: Factor = "released"
+
+    def part(self, replicas: slice) -> "Rule":
+        """The same of some replicas."""
+        return Rule(
+            self.rate[replicas],
+            self.inc[replicas],
+            self.dec[replicas],
+            self.thresholds[replicas],
+            self.scales[replicas],
+            self.factor,
+        )
+
+
+def all_asleep(
+    weights: Sequence[Tensor], rule: Rule, generators: Sequence[torch.Generator], shown: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Lets any number of replicas sleep, on a CPU a few at a time.
+
+    Args:
+        weights: per layer [R, out, in]; they stay as they are.
+        rule, generators: of R replicas.
+        shown: frames [steps, in], in pieces.
+
+    Returns:
+        Per layer the new weights [R, out, in], and the numbers of spikes [R, out].
+    """
+    replicas = len(generators)
+    together = replicas if weights[0].is_cuda else TOGETHER
+    groups = []
+    for start in range(0, replicas, together):
+        part = slice(start, start + together)
+        sleepers = Sleepers([w[part] for w in weights], rule.part(part), generators[part])
+        for piece in shown:
+            sleepers.sleep(piece)
+        groups.append((sleepers.weights, sleepers.counts))
+    new, counts = ([torch.cat(layer) for layer in zip(*found, strict=True)] for found in zip(*groups, strict=True))
+    return new, counts
 
 
 class Sleepers:
@@ -152,7 +190,7 @@ class _Graph:
 
     def __init__(self, step: Callable[[Tensor], None], like: Tensor) -> None:
         self._now = torch.zeros_like(like)
-        aside = torch.cuda.Stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             step(self._now)  # libraries set themselves up; without spikes, at rest, nothing changes
