@@ -6,7 +6,9 @@ from torch import Tensor
 
 def power(differences: Tensor) -> Tensor:
     """|FFT|^2 of each channel, summed over channels: [n, C, H, W] to [n, H, W], zero frequency at [H // 2, W // 2]."""
-    return torch.fft.fftshift(torch.fft.fft2(differences).abs().square(), dim=(2, 3)).sum(1)
+    squares: Tensor = torch.fft.fft2(differences).abs().square().sum(1)
+    shifted: Tensor = torch.fft.fftshift(squares, dim=(1, 2))
+    return shifted
 
 
 def radii(height: int, width: int) -> Tensor:
@@ -25,7 +27,7 @@ def cumulative(power: Tensor) -> tuple[Tensor, Tensor]:
         The different radii [k], rising from 0 to 1, and the shares [..., k], rising to 1; undefined without power.
     """
     distance = radii(*power.shape[-2:]).to(power)
-    rings, ring = distance.mul(1e6).round().unique(return_inverse=True)
+    rings, ring = torch.unique(distance.mul(1e6).round(), return_inverse=True)
     flat = power.flatten(-2).double()
     sums = torch.zeros(*flat.shape[:-1], len(rings), dtype=flat.dtype, device=flat.device)
     sums.index_add_(-1, ring.flatten(), flat)

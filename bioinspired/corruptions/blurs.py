@@ -17,20 +17,21 @@ def defocus(images: Tensor, parameters: tuple[float, float], generator: torch.Ge
 
 
 def glass(images: Tensor, parameters: tuple[float, int], generator: torch.Generator | None) -> Tensor:
-    """Blurred, every pixel swapped with one up to a step above and left, so many times over, and blurred again."""
+    """Blurred, every pixel replaced by itself or a neighbour above and left, so many times over, and blurred again.
+
+    The makers' code means to swap the two pixels; as written it copies one, and so were the published images made.
+    """
     sigma, rounds = parameters
     kernel = gaussian_kernel(sigma)
-    x = filtered(images, kernel, border="replicate").permute(0, 2, 3, 1).contiguous()
+    x = filtered(images, kernel, border="replicate").permute(0, 2, 3, 1)
     n, H, W, _ = x.shape
-    each = torch.arange(n, device=x.device)
+    each = torch.arange(n, device=x.device)[:, None, None]
     for _ in range(rounds):
-        moves = torch.randint(-1, 1, (2, H, W, n), generator=generator, device=x.device)
-        for h in range(H - 1, 1, -1):
-            for w in range(W - 1, 1, -1):
-                rows, columns = h + moves[0, h, w], w + moves[1, h, w]
-                here, there = x[:, h, w].clone(), x[each, rows, columns]
-                x[each, rows, columns] = here
-                x[:, h, w] = there
+        rows, columns = torch.randint(-1, 1, (2, n, H, W), generator=generator, device=x.device)
+        rows[:, :2], rows[:, :, :2], columns[:, :2], columns[:, :, :2] = 0, 0, 0, 0  # the first two stay
+        rows = rows + torch.arange(H, device=x.device)[:, None]
+        columns = columns + torch.arange(W, device=x.device)
+        x = x[each, rows, columns]
     return filtered(x.permute(0, 3, 1, 2), kernel, border="replicate")
 
 

@@ -1,8 +1,8 @@
 """The fifteen common corruptions of CIFAR-10-C at five severities (Hendrycks and Dietterich 2019), made anew in torch.
 
 The parameters are those that the makers of CIFAR-10-C published; the images are not theirs. What differs: the random
-draws; frost, which is painted instead of cut out of photographs; glass blur, which really swaps pixels; elastic
-transformation and zooming, which interpolate once. So accuracies can be compared in direction, not number by number.
+draws; frost, which is painted instead of cut out of photographs; elastic transformation and zooming, which interpolate
+once. So accuracies can be compared in direction, not number by number.
 
 Lengths are in pixels of a 32x32 image, except for the elastic transformation's, which scale with the side. Grey images
 are corrupted as colour images of three equal channels and then turned to grey, as CIFAR-10-C is where grey images are
@@ -74,6 +74,18 @@ COMMON: dict[str, Common] = {
     "jpeg_compression": Common(digital.jpeg, (80, 65, 58, 50, 40)),
 }
 """By the names of CIFAR-10-C's files, in its order."""
+
+BANDS: dict[str, tuple[str, ...]] = {
+    "low": ("snow", "frost", "fog", "brightness", "contrast"),
+    "medium": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "elastic_transform"),
+    "high": ("gaussian_noise", "shot_noise", "impulse_noise", "pixelate", "jpeg_compression"),
+}
+"""Groups by spatial frequency, by a rule on what the corruptions do to images, without any network.
+
+The half-power radius of (corrupted - clean), power averaged over the first 1,000 grey test images of CIFAR-10 at
+severity 4, 1 being the corner of the spectrum: below 0.15 low, 0.5 and above high. Found were 0.00 to 0.07, 0.21 to
+0.46 and 0.53 to 0.56. The paper's own groups come from a table that was not available.
+"""
 
 
 def common(images: Tensor, name: str, severity: int, generator: torch.Generator | None = None) -> Tensor:
