@@ -9,8 +9,8 @@
         Works on the trained network; the history is kept with the training's. A defense that has only this function
         starts from the undefended network of the same data, architecture, recipe and seed.
 
-Beside these, a function names those fields of the declaration that it wants; strengths come as numbers. The model has
-the parts `normalize` and `network`. The module is imported only here, so that a network depends on no other defense.
+Beside these, a function names those fields of the declaration that it wants; strengths come as numbers, data as their
+training images. The model has the parts `normalize` and `network`. The module is imported only here, so that a network depends on no other defense.
 """
 
 import dataclasses
@@ -24,8 +24,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from bioinspired import data
 from bioinspired.keys import Strength, number
-from bioinspired.trials import Network
+from bioinspired.trials import Data, Network
 
 
 class Regularizer(Protocol):
@@ -71,7 +72,8 @@ class Hooks:
         def call(model: nn.Module, *, device: str | torch.device = "cpu", **given: Any) -> Any:
             known = inspect.signature(function).parameters
             generator = stream(self._seed, "defense", device)
-            offered = self._options | given | {"generator": generator}
+            options = {name: _loaded(value, device) for name, value in self._options.items()}
+            offered = options | given | {"generator": generator}
             return function(model, **{key: value for key, value in offered.items() if key in known})
 
         return call
@@ -89,6 +91,10 @@ def _options(configuration: Any) -> dict[str, Any]:
     values = {field.name: getattr(configuration, field.name) for field in dataclasses.fields(configuration)}
     return {name: _number(value) if _is_strength(hints[name]) and value is not None else value
             for name, value in values.items()}  # fmt: skip
+
+
+def _loaded(value: Any, device: str | torch.device) -> Any:
+    return data.load(value, "train", device).images if isinstance(value, Data) else value
 
 
 def _number(value: Strength | tuple[Strength, ...]) -> float | tuple[float, ...]:

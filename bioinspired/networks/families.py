@@ -19,6 +19,7 @@ from bioinspired.trials import Architecture
 FAMILIES = (
     "mlp",
     "resnet18",
+    "resnet18_stem7",
     "resnet20",
     "small_cnn",
     "vgg",

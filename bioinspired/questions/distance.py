@@ -13,7 +13,7 @@ def ask(question: Distance, asked: Asked) -> Outcome:
     """Distances ("distance"), which images are right when clean ("correct"), and where nothing was found: None."""
     x, y = asked.images, asked.labels
     right = correct(asked.model, x, y)
-    result = _search(question, asked)
+    result = smallest(question, asked)
     found = torch.where(result.success, length(result.x_adv - x, question.norm), torch.inf)
     return Outcome(
         bits={"correct": bits(right)},
@@ -31,7 +31,8 @@ def length(delta: Tensor, norm: str) -> Tensor:
     return flat.square().mean(1).sqrt() if norm == "l2" else flat.abs().mean(1)
 
 
-def _search(question: Distance, asked: Asked) -> Result:
+def smallest(question: Distance, asked: Asked) -> Result:
+    """What the search finds, image by image."""
     if question.name == "fmn":
         from bioinspired.attacks.fmn import fmn
 

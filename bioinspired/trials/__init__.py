@@ -10,6 +10,14 @@ chapter's own defenses and questions stand in the file that is named after its s
 
 from bioinspired.trials.defective_conv import DefectiveConv
 from bioinspired.trials.networks import Architecture, Data, Defense, Network, Norm, PGDTraining, Recipe
+from bioinspired.trials.pixel_similarity import (
+    Blur,
+    CommonCorruptions,
+    FeatureAttack,
+    PixelSimilarity,
+    RadialSpectrum,
+    Similarities,
+)
 from bioinspired.trials.questions import Attack, Checked, Clean, Corruption, Distance, Gallery, Loss, Question
 from bioinspired.trials.studies import Images, Measurement, Scale, Study, Tier, Trial
 from bioinspired.trials.weight_map import Band, GradientSpectrum, Maps, Rescaled, Shift, Variance, WeightMap
@@ -18,13 +26,16 @@ __all__ = [
     "Architecture",
     "Attack",
     "Band",
+    "Blur",
     "Checked",
     "Clean",
+    "CommonCorruptions",
     "Corruption",
     "Data",
     "DefectiveConv",
     "Defense",
     "Distance",
+    "FeatureAttack",
     "Gallery",
     "GradientSpectrum",
     "Images",
@@ -34,11 +45,14 @@ __all__ = [
     "Network",
     "Norm",
     "PGDTraining",
+    "PixelSimilarity",
     "Question",
+    "RadialSpectrum",
     "Recipe",
     "Rescaled",
     "Scale",
     "Shift",
+    "Similarities",
     "Study",
     "Tier",
     "Trial",
