@@ -147,6 +147,7 @@ def regularizer(
     alpha: float = 10.0,
     threshold: float = 0.8,
     second: float = 0.0,
+    source: Tensor | None = None,
     count: int = 5000,
     pairs: int = 16,
     layers: Sequence[str] = (),
@@ -159,6 +160,7 @@ def regularizer(
     Args:
         model: the network, from images in [0, 1] to logits.
         images, labels: the training images, uint8 [n, C, H, W], of which the first `count` make the pairs.
+        source: other images to make the pairs of, uint8 [n, C, H, W] of any size that the network takes.
         generator: on any device; it advances by one draw.
         count: N; all images where there are fewer.
         layers: names of modules; none for those of a residual network that the paper compares.
@@ -173,7 +175,9 @@ def regularizer(
         raise UserError(f"count = {count} images make no pairs: give at least 2.")
     seed = torch.randint(2**62, (), generator=generator, device=generator.device)
     generator = torch.Generator().manual_seed(int(seed))  # pairs are drawn on the CPU, whatever the device
-    chosen = images[:count]
+    if source is not None and target == "label":
+        raise UserError('The target "label" compares labels of the training images: leave `source` out.')
+    chosen = (images if source is None else source)[:count]
     if crop_flip:
         chosen = cropped(chosen, generator)
     return PixelSimilarity(
