@@ -11,7 +11,8 @@ functions it may have.
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -70,12 +71,14 @@ def make(
     """
     _check(network.recipe)
     hooks = None if network.defense is None else Hooks(network)
-    if hooks is None or not hooks.only_after:
-        trained = _trained(network, hooks, device, progress)
+    undefended = dataclasses.replace(network, defense=None)
+    started = at_hand(undefended) if hooks is not None and hooks.only_after else None
+    if started is not None:
+        trained = Trained(started, {}, 0.0, 0)
     else:
-        undefended = dataclasses.replace(network, defense=None)
-        model = at_hand(undefended)
-        trained = Trained(model, {}, 0.0, 0) if model else _trained(undefended, None, device, progress)
+        only_after = hooks is not None and hooks.only_after
+        with _own_draws(network.seed, device):
+            trained = _trained(undefended if only_after else network, None if only_after else hooks, device, progress)
     if hooks is None or hooks.after is None:
         return trained
     train = data.load(network.data, "train", device)
@@ -264,6 +267,15 @@ def _adversarial(model: nn.Module, x: Tensor, y: Tensor, adversary: PGDTraining,
         generator=generator,
     )
     return last
+
+
+@contextmanager
+def _own_draws(seed: int, device: str | torch.device) -> Iterator[None]:
+    """PyTorch's global generators, which dropout draws from, seeded inside and as before afterwards."""
+    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=stream(seed, "dropout"))))
+        yield
 
 
 def _optimizer(recipe: Recipe, model: nn.Module, more: list[nn.Parameter]) -> torch.optim.Optimizer:

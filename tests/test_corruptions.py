@@ -60,7 +60,8 @@ def test_salt_and_pepper_take_their_share_in_equal_parts() -> None:
 def test_range_input_and_reproducibility(name: str) -> None:
     x = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     before, state = x.clone(), torch.get_rng_state()
-    loud = [corrupt(x, name, 1.0, torch.Generator().manual_seed(seed)) for seed in (2, 2, 3)]
+    strong = 4.0 if name == "patch_shuffle" else 1.0
+    loud = [corrupt(x, name, strong, torch.Generator().manual_seed(seed)) for seed in (2, 2, 3)]
     assert torch.equal(x, before)
     assert torch.equal(torch.get_rng_state(), state)
     assert loud[0].shape == x.shape
@@ -78,3 +79,32 @@ def test_mistakes_give_a_sentence() -> None:
             corrupt(grey(), "uniform_noise", strength)
     with pytest.raises(UserError, match="is a share of values, at most 1, not"):
         corrupt(grey(), "salt_and_pepper", 1.5)
+
+
+def test_patches_change_places_and_keep_their_values():
+    images = torch.arange(2 * 3 * 8 * 8, dtype=torch.float32).reshape(2, 3, 8, 8) / 384
+    out = corrupt(images, "patch_shuffle", 4, torch.Generator().manual_seed(0))
+    assert not torch.equal(out, images)
+
+    def patches(batch, n):
+        corners = [(i, j) for i in range(0, 8, 2) for j in range(0, 8, 2)]
+        return sorted(batch[n, :, i : i + 2, j : j + 2].flatten().tolist() for i, j in corners)
+
+    for n in range(2):
+        assert patches(out, n) == patches(images, n)
+    moved = [(out[n] != images[n]).any(0) for n in range(2)]
+    assert not torch.equal(moved[0], moved[1]), "each image has its own permutation"
+    assert torch.equal(corrupt(images, "patch_shuffle", 1), images)
+
+
+def test_what_does_not_divide_stays_where_it_is():
+    images = torch.rand((1, 1, 10, 10), generator=torch.Generator().manual_seed(1))
+    out = corrupt(images, "patch_shuffle", 4, torch.Generator().manual_seed(0))
+    assert torch.equal(out[..., 8:, :], images[..., 8:, :])
+    assert torch.equal(out[..., :, 8:], images[..., :, 8:])
+
+
+@pytest.mark.parametrize("pieces", [0.5, 2.5, 9])
+def test_patches_that_cannot_be_cut_are_refused(pieces):
+    with pytest.raises(UserError, match="patch_shuffle cuts images into 1 to 8"):
+        corrupt(torch.zeros(1, 1, 8, 8), "patch_shuffle", pieces)

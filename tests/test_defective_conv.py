@@ -413,3 +413,15 @@ def test_other_normalisations_second_masks_and_other_sizes() -> None:
     unused.network.spare = nn.BatchNorm2d(4)
     with pytest.raises(UserError, match=r'"network\.spare" takes no part'):
         defective(unused, where=["network.spare"])
+
+
+def test_whole_channels_are_defective_in_an_exact_number() -> None:
+    mask = defective_conv.draw((16, 5, 5), keep=0.3, channels=True, generator=torch.Generator().manual_seed(0))
+    per_channel = mask[0].flatten(1).float().mean(1)
+    assert set(per_channel.tolist()) == {0.0, 1.0}
+    assert int((per_channel == 0).sum()) == int(0.7 * 16)
+
+
+def test_shared_masks_and_whole_channels_exclude_each_other() -> None:
+    with pytest.raises(UserError, match="exclude each other"):
+        defective(network(), shared=True, channels=True)

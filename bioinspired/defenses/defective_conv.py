@@ -21,7 +21,7 @@ Four points decide what the method is; where the text leaves one open, the autho
   whole layer without replacement, so the number within one channel is hypergeometric. Weights stay shared over
   positions, but a channel's filter is now read at an irregular set of positions, other ones in each channel: the layer
   above can no longer rely on smooth local statistics (texture) and is thought to use larger structure (shape). One mask
-  shared by all channels (`shared`) is the control for that.
+  shared by all channels (`shared`), or channels that are defective as a whole (`channels`), are the controls for that.
 - *After normalisation, before ReLU.* The statistics of batch normalisation are those of the unmasked z.
 - *On the branch of a residual block.* A block computes ReLU(f(x) + s(x)). The second mask acts on the branch f before
   the addition. Where the shortcut s is a projection, its normalised output is masked too; where it is the identity it
@@ -90,7 +90,12 @@ class Defect(nn.Module):
 
 
 def draw(
-    shape: Sequence[int], *, keep: float, shared: bool = False, generator: torch.Generator | None = None
+    shape: Sequence[int],
+    *,
+    keep: float,
+    shared: bool = False,
+    channels: bool = False,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """A mask, bool [1, C, H, W], with exactly int((1 - keep) C H W) False entries, drawn without replacement.
 
@@ -100,15 +105,17 @@ def draw(
         shape: (C, H, W).
         keep: share of neurons that survive, in (0, 1]; read as the decimal it prints as, so 0.9 leaves out one tenth.
         shared: one mask of H x W positions for all channels, with int((1 - keep) H W) False entries.
+        channels: whole channels survive or not, int((1 - keep) C) of them not.
         generator: where the draw comes from; None for PyTorch's global one.
     """
     C, H, W = shape
-    positions = H * W if shared else C * H * W
+    positions = H * W if shared else C if channels else C * H * W
     defective = int((1 - Fraction(str(keep))) * positions)
     mask = torch.ones(positions, dtype=torch.bool)
     device = "cpu" if generator is None else generator.device
     mask[torch.randperm(positions, generator=generator, device=device)[:defective].cpu()] = False
-    return mask.view(1, 1, H, W).expand(1, C, H, W).clone() if shared else mask.view(1, C, H, W)
+    shape = (1, 1, H, W) if shared else (1, C, 1, 1) if channels else (1, C, H, W)
+    return mask.view(shape).expand(1, C, H, W).clone()
 
 
 def apply(
@@ -118,6 +125,7 @@ def apply(
     where: Literal["bottom", "top", "both"] | Sequence[str] = "bottom",
     input_shape: Sequence[int],
     shared: bool = False,
+    channels: bool = False,
     constant: float = 0.0,
     after_addition: bool = False,
     train_only: bool = False,
@@ -137,6 +145,7 @@ def apply(
             [n, C, H, W] is masked.
         input_shape: (C, H, W) of the images.
         shared: one mask for all channels of a layer.
+        channels: whole channels are defective (the "channels" rows of arXiv 2007.14249, table 2).
         constant: what a defective neuron emits.
         after_addition: in each residual block mask the sum of branch and shortcut (behind its ReLU, where a defective
             neuron then emits the constant itself) instead of the branch and the projection.
@@ -153,11 +162,15 @@ def apply(
         raise UserError(f"keep = {keep} is not a share of neurons: give a number above 0 and at most 1.")
     if train_only and test_only:
         raise UserError("train_only and test_only exclude each other: without either, the masks are always on.")
-    names = _stages(model, where, after_addition) if isinstance(where, str) else _named(model, where, after_addition)
+    if shared and channels:
+        raise UserError("shared and channels exclude each other: a mask is alike in all channels, or all of a channel.")
+    names = places(model, where, after_addition) if isinstance(where, str) else _named(model, where, after_addition)
     shapes = _shapes(model, names, input_shape)
     when: When = "training" if train_only else "evaluation" if test_only else "always"
     scale = 1 / keep if test_only else 1.0
-    masks = {name: draw(shapes[name], keep=keep, shared=shared, generator=generator) for name in names}
+    masks = {
+        name: draw(shapes[name], keep=keep, shared=shared, channels=channels, generator=generator) for name in names
+    }
     for name in sorted(names, key=lambda name: -name.count(".")):  # inner modules first: outer names stay valid
         layer = model.get_submodule(name)
         defect = Defect(masks[name], constant=constant, when=when, scale=scale).to(_device(layer))
@@ -167,8 +180,17 @@ def apply(
     return model
 
 
-def _stages(model: nn.Module, where: str, after_addition: bool) -> list[str]:
-    """Names of the modules to mask in a network whose stages are known, in its own order."""
+def places(model: nn.Module, where: str, after_addition: bool = False) -> list[str]:
+    """Names of the modules to mask in a network whose stages are known, in its own order.
+
+    Args:
+        model: a ResNet or VGG with torchvision's module names, or a network that holds one.
+        where: "bottom", "top" or "both".
+        after_addition: as in `apply`.
+
+    Raises:
+        UserError: another place, or a network whose stages are not known.
+    """
     if where not in ("bottom", "top", "both"):
         raise UserError(f'where = "{where}" is no place: choose bottom, top, both, or give a list of module names.')
     for prefix, network in model.named_modules():

@@ -17,6 +17,7 @@ from bioinspired.networks.normalize import Normalize
 from bioinspired.trials import Architecture
 
 FAMILIES = (
+    "densenet121",
     "mlp",
     "resnet18",
     "resnet18_stem7",

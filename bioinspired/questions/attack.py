@@ -40,7 +40,8 @@ def run(
     if attack.name == "mi_fgsm":
         from bioinspired.attacks.momentum import mi_fgsm
 
-        return mi_fgsm(model, x, y, **common, steps=attack.steps, step_size=step_size, generator=generator)
+        common |= {"steps": attack.steps, "step_size": step_size, "diversity": number(attack.diversity)}
+        return mi_fgsm(model, x, y, **common, generator=generator)
     from bioinspired.attacks.gradient import fgsm, pgd
 
     if attack.name == "fgsm":

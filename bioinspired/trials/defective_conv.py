@@ -15,8 +15,19 @@ class DefectiveConv(Defense):
     keep: Strength
     where: Literal["bottom", "top", "both"] = "bottom"
     shared: bool = False
+    channels: bool = False
     constant: Strength = "0"
     after_addition: bool = False
     train_only: bool = False
     test_only: bool = False
     mask_seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropout(Defense):
+    """Ordinary dropout where the masks would be, for comparison; see `bioinspired.defenses.dropout`."""
+
+    kind: ClassVar = "dropout"
+    keep: Strength
+    unit: Literal["channel", "neuron"]
+    where: Literal["bottom", "top", "both"] = "bottom"

@@ -41,7 +41,8 @@ class Attack(Question):
 
     `name` is "fgsm", "pgd", "mi_fgsm" or "autoattack", or the full name of any other attack of the catalogue (such as
     "square" or "foolbox.VirtualAdversarial"), which runs at the budget that the catalogue lists: of those, only `eps`
-    and `norm` can be chosen. `step_size` is in units of eps; None takes the attack's own default.
+    and `norm` can be chosen. `step_size` is in units of eps; None takes the attack's own default. `diversity` is
+    "mi_fgsm"'s: the probability of a step on resized and padded images (arXiv 1803.06978).
     """
 
     kind: ClassVar = "attack"
@@ -53,6 +54,7 @@ class Attack(Question):
     loss: Loss = "ce"
     random_start: bool = False
     restarts: int = 1
+    diversity: Strength = "0"
 
     @property
     def uses(self) -> tuple[str, ...]:
