@@ -8,7 +8,7 @@ Every class is a frozen configuration in the sense of `bioinspired.keys`; streng
 chapter's own defenses and questions stand in the file that is named after its study.
 """
 
-from bioinspired.trials.defective_conv import DefectiveConv
+from bioinspired.trials.defective_conv import DefectiveConv, Dropout
 from bioinspired.trials.networks import Architecture, Data, Defense, Network, Norm, PGDTraining, Recipe
 from bioinspired.trials.pixel_similarity import (
     Blur,
@@ -35,6 +35,7 @@ __all__ = [
     "DefectiveConv",
     "Defense",
     "Distance",
+    "Dropout",
     "FeatureAttack",
     "Gallery",
     "GradientSpectrum",
