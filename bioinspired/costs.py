@@ -14,7 +14,7 @@ from typing import Any
 from bioinspired.keys import canonical
 from bioinspired.plan import Task
 from bioinspired.records import Record, Store
-from bioinspired.trials import Attack, Checked, Gallery, Measurement, Network
+from bioinspired.trials import Attack, Checked, Distance, Gallery, Measurement, Network
 
 # Seconds of one pass of one image, per million multiply-adds of a convolutional network, one CPU thread and one H200.
 GUESS = {"cpu": 60e-6, "cuda": 0.15e-6}
@@ -24,6 +24,10 @@ START = 0.05  # seconds a unit takes besides its passes: loading, saving
 AUTOATTACK_ROBUST, AUTOATTACK_BROKEN = 9_774, 212
 
 CHECKS = 3_000  # passes of an image through all checks, near enough
+OTHER = 1_000  # of an attack of the catalogue, likewise
+
+STEP = {"boundary": 1.1, "hopskipjump": 330.0, "deepfool": 11.0}
+"""Passes that a step of a search for the smallest perturbation takes; 2 for the others."""
 
 TRAINING_IMAGES = {"digits": 1_437, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000}
 TEST_IMAGES = {"digits": 360, "mnist": 10_000, "fashion_mnist": 10_000, "cifar10": 10_000}
@@ -85,10 +89,14 @@ def measuring_passes(question: Measurement) -> float:
     if isinstance(asked, Checked):
         return float(CHECKS)
     attack = asked.attack if isinstance(asked, Gallery) else asked
+    if isinstance(attack, Distance):
+        return STEP.get(attack.name, 2.0) * attack.steps
     if not isinstance(attack, Attack):
         return 1.0
     if attack.name == "autoattack":
         return (AUTOATTACK_ROBUST + AUTOATTACK_BROKEN) / 2
+    if attack.name not in ("fgsm", "pgd", "mi_fgsm"):
+        return OTHER
     return 2.0 * attack.steps * attack.restarts * max(1, len(question.sources)) + 1
 
 

@@ -3,6 +3,7 @@
 The catalogue runs them at one listed budget; how the distance falls with the steps is a question of its own.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -61,7 +62,9 @@ def _started(make: Callable[[Any, Task, int], Any]) -> Callable[[int], Callable[
             foolbox = library("foolbox")
             target = foolbox.PyTorchModel(adapter, bounds=(0, 1), device=x.device)
             first = foolbox.attacks.LinearSearchBlendedUniformNoiseAttack(distance=foolbox.distances.l2, steps=50)
-            _, start, found = first(target, x, y, epsilons=None)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*failed to draw sufficient random inputs")
+                _, start, found = first(target, x, y, epsilons=None)
             out = x.clone()
             if bool(found.any()):
                 search = make(foolbox, task, steps)

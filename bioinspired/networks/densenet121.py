@@ -11,9 +11,9 @@ OPTIONS: tuple[str, ...] = ()
 def build(architecture: Architecture, *, classes: int, channels: int, size: int) -> nn.Module:
     """DenseNet-121; at the published width of 64 a layer adds 32 channels."""
     width = architecture.width
-    network = DenseNet(
+    network: nn.Module = DenseNet(
         growth_rate=max(width // 2, 1), block_config=(6, 12, 24, 16), num_init_features=width, num_classes=classes
     )
-    network.features.conv0 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
-    network.features.pool0 = nn.Identity()
+    network.set_submodule("features.conv0", nn.Conv2d(channels, width, 3, padding=1, bias=False))
+    network.set_submodule("features.pool0", nn.Identity())
     return network

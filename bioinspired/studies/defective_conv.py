@@ -1,12 +1,29 @@
-"""Defective convolution (arXiv 1911.08432): keep probabilities against the undefended twin and two trained baselines.
+"""Defective convolution (arXiv 1911.08432): keep probabilities against the undefended twin and trained baselines.
 
-Rows: standard; keep 0.5, 0.3 and 0.1 on the bottom layers; keep 0.3 on the top layers; pgd-trained; noise-trained; and
-sources that are never targets, of another family (vgg) and of the same one (resnet18). Every target is asked: clean
-images, transfer from each source, white-box PGD over epsilon, Gaussian noise over sigma.
+Rows, by how many seeds they are trained with:
+
+    main      standard; keep 0.3 and 0.1 on the bottom layers; keep 0.3 on the top layers; pgd-trained; noise-trained
+    sweep     keep 0.5; keep 0.3 on all layers, with one mask for all channels, by whole channels, after the addition,
+              at test time only; spatial dropout at the same rate; a standard network stopped at a lower accuracy
+    sources   networks that are never targets: of another family, and of the same one
+    surrogates  what an attacker trains who knows the recipe and not the mask: defective networks with other masks, and
+              one trained under ever new masks
+
+Every row is asked: clean images, transfer from each source and from all at once (momentum, resized inputs), white-box
+PGD, Gaussian noise. Main rows besides: PGD over epsilon, the smallest perturbation by the boundary attack. Keep 0.1
+besides: transfer from 1, 2, 4, ... surrogates. The rows that the page shows one by one, once: AutoAttack, PGD over
+steps, gradient norms, a gallery, and the checks.
+
+The grid at `full`, where rows x seeds are trained as below (n images unless said otherwise; A = AutoAttack on 200):
+
+    data      width  schedule   main   sweep  sources  surrogates  n      boundary
+    cifar10   64     40 epochs  6 x 3  8 x 3  2 x 3    8 + 1       5,000  5,000 steps on 100
+    mnist     8      3 epochs   6 x 3  8 x 1  2 x 3    4 + 1       2,000  1,000 steps on 50
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bioinspired.keys import Strength
 from bioinspired.trials import (
@@ -17,7 +34,11 @@ from bioinspired.trials import (
     Corruption,
     Data,
     DefectiveConv,
+    Defense,
+    Distance,
+    Dropout,
     Gallery,
+    GradientNorm,
     Images,
     Measurement,
     Network,
@@ -36,8 +57,11 @@ DATASETS = {
     "full": ("cifar10", "mnist"),
 }
 SHOWN = ("standard", "keep 0.1", "pgd-trained")
-CHECKED = ("keep 0.1", "pgd-trained")
+CHECKED = ("keep 0.1",)
+GREY = "keep 0.1"
+NEAREST = ("standard", "keep 0.1", "pgd-trained")  # rows whose smallest perturbations are searched
 SOURCE_SEED = 100  # sources are trained with this seed and the two after it; targets stay below
+SURROGATE_SEED = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +76,14 @@ class Setting:
     seeds: tuple[int, ...]
     sweep_seeds: tuple[int, ...]
     sources: int
+    family: str = "vgg"
+    surrogates: tuple[int, ...]
+    stop_at: Strength
     transfer: tuple[Attack, ...]
     white_box: tuple[Attack, ...]
+    steps: tuple[int, ...]
+    boundary: Distance
+    boundary_images: int
     sigmas: tuple[Strength, ...]
     gallery: Attack
     auto: Attack | None
@@ -61,6 +91,7 @@ class Setting:
     checks: Checked | None
     check_images: int
     images: int | None
+    patches: tuple[Strength, ...] = ()
     changes: str
 
 
@@ -78,17 +109,26 @@ def _white_box(eps: Strength, *, steps: int) -> Attack:
     return Attack(name="pgd", eps=eps, steps=steps, step_size="0.1", random_start=True)
 
 
+def _boundary(steps: int) -> Distance:
+    return Distance(name="boundary", norm="l2", steps=steps)
+
+
 DIGITS = Setting(
     data=Data(name="digits", size=16),
     width=8,
-    recipe=Recipe(epochs=8, batch=64, rate="0.1"),
+    recipe=Recipe(epochs=6, batch=64, rate="0.1"),
     adversary=PGDTraining(eps="0.15", steps=2, step_size="0.75"),
     noise="0.35",
     seeds=(0, 1, 2),
     sweep_seeds=(0,),
     sources=3,
+    surrogates=(1, 2, 4),
+    stop_at="0.96",
     transfer=_transfer("0.1", "0.2"),
     white_box=tuple(_white_box(eps, steps=20) for eps in ("0.05", "0.1", "0.2", "0.3")),
+    steps=(1, 5, 20, 100),
+    boundary=_boundary(500),
+    boundary_images=20,
     sigmas=("0.1", "0.3", "0.5"),
     gallery=_transfer("0.1", "0.2")[1],
     auto=Attack(name="autoattack", eps="0.2"),
@@ -105,8 +145,13 @@ SMOKE = replace(
     recipe=Recipe(epochs=2, batch=64, rate="0.1"),
     seeds=(0,),
     sources=1,
+    surrogates=(1,),
+    stop_at="0.3",
     transfer=_transfer("0.1", "0.2")[1:],
     white_box=(_white_box("0.2", steps=3),),
+    steps=(1, 3),
+    boundary_images=4,
+    boundary=_boundary(20),
     sigmas=("0.2",),
     auto=None,
     checks=None,
@@ -118,7 +163,9 @@ MNIST = replace(
     data=Data(name="mnist", size=28, train=10_000),
     recipe=Recipe(epochs=2, batch=64, rate="0.1"),
     transfer=_transfer("0.15", "0.3"),
+    stop_at="0.97",
     white_box=tuple(_white_box(eps, steps=20) for eps in ("0.05", "0.1", "0.2", "0.3")),
+    boundary=_boundary(1_000),
     gallery=_transfer("0.15", "0.3")[1],
     images=1_000,
     changes="networks of width 8 trained for two epochs on 10,000 of MNIST's images",
@@ -131,6 +178,7 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
     ("laptop", "fashion_mnist"): replace(
         MNIST,
         data=Data(name="fashion_mnist", size=28, train=10_000),
+        stop_at="0.8",
         transfer=_transfer("0.05", "0.1"),
         gallery=_transfer("0.05", "0.1")[1],
         changes="networks of width 8 trained for two epochs on 10,000 of Fashion-MNIST's images",
@@ -141,7 +189,9 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         recipe=Recipe(epochs=6, batch=64, rate="0.1", augmentation="crop_flip"),
         adversary=PGDTraining(eps="8/255", steps=2, step_size="0.75"),
         noise="0.1",
+        stop_at="0.5",
         transfer=COLOUR,
+        boundary=_boundary(5_000),
         checks=Checked(eps="8/255"),
         auto=Attack(name="autoattack", eps="8/255"),
         white_box=tuple(_white_box(eps, steps=20) for eps in ("2/255", "4/255", "8/255", "16/255")),
@@ -158,8 +208,15 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         seeds=(0, 1, 2),
         sweep_seeds=(0, 1, 2),
         sources=3,
+        family="densenet121",
+        surrogates=(1, 2, 4, 8),
+        stop_at="0.88",
         transfer=COLOUR,
         white_box=tuple(_white_box(eps, steps=50) for eps in ("2/255", "4/255", "8/255")),
+        steps=(1, 5, 20, 100, 500),
+        boundary=_boundary(5_000),
+        boundary_images=100,
+        patches=("2", "4", "8"),
         sigmas=("8/255", "16/255", "32/255"),
         gallery=COLOUR[1],
         auto=Attack(name="autoattack", eps="8/255"),
@@ -172,12 +229,12 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
     ("full", "mnist"): replace(
         MNIST,
         data=Data(name="mnist", size=28),
-        recipe=Recipe(epochs=5, batch=128, rate="0.1"),
-        seeds=(0, 1, 2),
+        recipe=Recipe(epochs=3, batch=128, rate="0.1"),
+        boundary_images=50,
         auto_images=200,
-        check_images=200,
-        images=5_000,
-        changes="networks of width 8 and a 5-epoch schedule in place of 50 epochs",
+        check_images=100,
+        images=2_000,
+        changes="networks of width 8 and a 3-epoch schedule in place of 50 epochs",
     ),
 }
 
@@ -186,19 +243,25 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
     """The study at a scale, on a data set, with other seeds where they are given."""
     setting = SETTINGS[scale, dataset]
     main = seeds or setting.seeds
-    sweep = seeds or setting.sweep_seeds
-    sources = _sources(setting)
+    sources, surrogates = _sources(setting), _surrogates(setting)
     out = [
-        Trial(network=network, label=f"source {network.architecture.name}", measurements=_clean(setting))
-        for network in sources
+        Trial(network=network, label=f"source {_name(network)}", measurements=_clean(setting))
+        for network in (*sources, *surrogates)
     ]
-    for label, defense, recipe, used in _rows(setting, main, sweep):
-        for seed in used:
-            network = _network(setting, seed, defense=defense, recipe=recipe)
-            asked = _questions(setting, sources)
+    for label, options in _main(setting).items():
+        for seed in main:
+            asked = _questions(setting, sources, setting.white_box)
+            if label == GREY:
+                asked += _grey(setting, surrogates)
+            if label in NEAREST:
+                asked += (Measurement(question=setting.boundary, images=Images(n=setting.boundary_images)),)
             if seed == main[0]:
-                asked += _shown(setting, label, _network(setting, seed, recipe=setting.recipe))
-            out.append(Trial(network=network, label=label, measurements=asked, factors=_factors(defense)))
+                asked += _shown(setting, label, _network(setting, seed))
+            out.append(_trial(setting, label, seed, options, asked))
+    for label, options in _sweep(setting).items():
+        for seed in seeds or setting.sweep_seeds:
+            asked = _questions(setting, sources, (setting.white_box[-1],))
+            out.append(_trial(setting, label, seed, options, asked))
     return Study(
         name="defective_conv",
         scale=scale,
@@ -208,55 +271,113 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
     )
 
 
-def _rows(
-    setting: Setting, main: tuple[int, ...], sweep: tuple[int, ...]
-) -> list[tuple[str, DefectiveConv | None, Recipe, tuple[int, ...]]]:
+def _main(setting: Setting) -> dict[str, dict[str, Any]]:
+    """The rows of every seed: what differs from the standard network."""
     recipe = setting.recipe
-    return [
-        ("standard", None, recipe, main),
-        ("keep 0.5", DefectiveConv(keep="0.5"), recipe, sweep),
-        ("keep 0.3", DefectiveConv(keep="0.3"), recipe, main),
-        ("keep 0.1", DefectiveConv(keep="0.1"), recipe, main),
-        ("keep 0.3 top", DefectiveConv(keep="0.3", where="top"), recipe, main),
-        ("pgd-trained", None, replace(recipe, adversary=setting.adversary), main),
-        ("noise-trained", None, replace(recipe, noise=setting.noise), main),
-    ]
+    return {
+        "standard": {},
+        "keep 0.3": {"defense": DefectiveConv(keep="0.3")},
+        "keep 0.1": {"defense": DefectiveConv(keep="0.1")},
+        "keep 0.3 top": {"defense": DefectiveConv(keep="0.3", where="top")},
+        "pgd-trained": {"recipe": replace(recipe, adversary=setting.adversary)},
+        "noise-trained": {"recipe": replace(recipe, noise=setting.noise)},
+    }
+
+
+def _sweep(setting: Setting) -> dict[str, dict[str, Any]]:
+    """The rows of few seeds."""
+    return {
+        "keep 0.5": {"defense": DefectiveConv(keep="0.5")},
+        "keep 0.3 both": {"defense": DefectiveConv(keep="0.3", where="both")},
+        "keep 0.3 one mask": {"defense": DefectiveConv(keep="0.3", shared=True)},
+        "keep 0.3 channels": {"defense": DefectiveConv(keep="0.3", channels=True)},
+        "keep 0.3 after addition": {"defense": DefectiveConv(keep="0.3", after_addition=True)},
+        "keep 0.3 test only": {"defense": DefectiveConv(keep="0.3", test_only=True)},
+        "dropout 0.3": {"defense": Dropout(keep="0.3", unit="channel")},
+        "stopped early": {"recipe": replace(setting.recipe, stop_at=setting.stop_at)},
+    }
+
+
+def _trial(
+    setting: Setting, label: str, seed: int, options: Mapping[str, Any], asked: tuple[Measurement, ...]
+) -> Trial:
+    network = _network(setting, seed, **options)
+    keep = getattr(network.defense, "keep", "")
+    return Trial(network=network, label=label, measurements=asked, factors={"keep": keep})
 
 
 def _network(
-    setting: Setting, seed: int, *, family: str = "resnet18", defense: DefectiveConv | None = None, recipe: Recipe
+    setting: Setting,
+    seed: int,
+    *,
+    family: str = "resnet18",
+    defense: Defense | None = None,
+    recipe: Recipe | None = None,
 ) -> Network:
-    architecture = Architecture(name=family, width=setting.width)
-    return Network(data=setting.data, architecture=architecture, recipe=recipe, seed=seed, defense=defense)
+    return Network(
+        data=setting.data,
+        architecture=Architecture(name=family, width=setting.width),
+        recipe=recipe or setting.recipe,
+        seed=seed,
+        defense=defense,
+    )
 
 
 def _sources(setting: Setting) -> list[Network]:
     seeds = range(SOURCE_SEED, SOURCE_SEED + setting.sources)
-    return [_network(setting, s, family=f, recipe=setting.recipe) for f in ("vgg", "resnet18") for s in seeds]
+    return [_network(setting, seed, family=family) for family in (setting.family, "resnet18") for seed in seeds]
 
 
-def _factors(defense: DefectiveConv | None) -> dict[str, str]:
-    return {"keep": defense.keep} if defense else {}
+def _surrogates(setting: Setting) -> list[Network]:
+    """Networks that know the recipe of keep 0.1: with masks of their own, and last the one under ever new masks."""
+    masked = [
+        _network(setting, SURROGATE_SEED + k, defense=DefectiveConv(keep="0.1")) for k in range(max(setting.surrogates))
+    ]
+    return [*masked, _network(setting, SURROGATE_SEED, defense=Dropout(keep="0.1", unit="neuron"))]
+
+
+def _name(source: Network) -> str:
+    if isinstance(source.defense, DefectiveConv):
+        return "same recipe"
+    return "new masks" if source.defense else source.architecture.name
 
 
 def _clean(setting: Setting) -> tuple[Measurement, ...]:
     return (Measurement(question=Clean(), images=Images(n=setting.images)),)
 
 
-def _questions(setting: Setting, sources: list[Network]) -> tuple[Measurement, ...]:
+def _questions(setting: Setting, sources: list[Network], white_box: tuple[Attack, ...]) -> tuple[Measurement, ...]:
     images = Images(n=setting.images)
-    asked: list[Question] = [*setting.white_box]
+    asked: list[Question] = [*white_box]
     asked += [Corruption(name="gaussian_noise_clipped", strength=sigma) for sigma in setting.sigmas]
+    asked += [Corruption(name="patch_shuffle", strength=pieces) for pieces in setting.patches]
     alone = [Measurement(question=question, images=images) for question in asked]
     moved = [Measurement(question=attack, images=images, sources=(s,)) for attack in setting.transfer for s in sources]
-    return (*_clean(setting), *alone, *moved)
+    strong = Measurement(question=_momentum(setting), images=images, sources=tuple(sources))
+    return (*_clean(setting), *alone, *moved, strong)
+
+
+def _momentum(setting: Setting) -> Attack:
+    """What moves best between networks: momentum and resized inputs, at the larger epsilon of the claims."""
+    return Attack(name="mi_fgsm", eps=setting.transfer[-1].eps, steps=10, diversity="0.7")
+
+
+def _grey(setting: Setting, surrogates: list[Network]) -> tuple[Measurement, ...]:
+    """Transfer from ensembles of ever more surrogates, and from the one under ever new masks."""
+    images, attack = Images(n=setting.images), _momentum(setting)
+    ensembles = [tuple(surrogates[:k]) for k in setting.surrogates]
+    return tuple(Measurement(question=attack, images=images, sources=s) for s in (*ensembles, (surrogates[-1],)))
 
 
 def _shown(setting: Setting, label: str, twin: Network) -> tuple[Measurement, ...]:
-    """What one seed of the rows that the page shows one by one is asked besides: a gallery, AutoAttack, the checks."""
+    """What one seed of the rows that the page shows one by one is asked besides."""
     asked: list[Measurement] = []
     if label in SHOWN:
+        images = Images(n=setting.check_images)
         asked.append(Measurement(question=Gallery(attack=setting.gallery)))
+        asked.append(Measurement(question=GradientNorm(), images=Images(n=setting.images)))
+        middle = setting.white_box[len(setting.white_box) // 2].eps
+        asked += [Measurement(question=_white_box(middle, steps=steps), images=images) for steps in setting.steps]
         if setting.auto is not None:
             asked.append(Measurement(question=setting.auto, images=Images(n=setting.auto_images)))
     if label in CHECKED and setting.checks is not None:

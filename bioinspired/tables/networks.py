@@ -22,7 +22,7 @@ def accuracies(chapter: Chapter) -> Styler:
 def transfer(chapter: Chapter, *, eps: str, metric: str = "unconditional") -> Styler:
     """Rows: targets; columns: sources; percent right on examples made on each source, seeds and sources crossed."""
     rows = chapter.frame
-    rows = rows[(rows["kind"] == "attack") & (rows["source"] != "") & (rows["eps"] == strength(eps))]
+    rows = rows[(rows["name"] == "pgd") & (rows["source"] != "") & (rows["eps"] == strength(eps))]
     counted = "over all images" if metric == "unconditional" else "by the paper's conditional rate"
     caption = f"Percent right, {counted}, on PGD examples with ε = {eps} made on each source. {SPREAD}"
     return cross(rows, "source", metric, prefix="from ", caption=caption)

@@ -18,7 +18,17 @@ from bioinspired.trials.pixel_similarity import (
     RadialSpectrum,
     Similarities,
 )
-from bioinspired.trials.questions import Attack, Checked, Clean, Corruption, Distance, Gallery, Loss, Question
+from bioinspired.trials.questions import (
+    Attack,
+    Checked,
+    Clean,
+    Corruption,
+    Distance,
+    Gallery,
+    GradientNorm,
+    Loss,
+    Question,
+)
 from bioinspired.trials.studies import Images, Measurement, Scale, Study, Tier, Trial
 from bioinspired.trials.weight_map import Band, GradientSpectrum, Maps, Rescaled, Shift, Variance, WeightMap
 
@@ -38,6 +48,7 @@ __all__ = [
     "Dropout",
     "FeatureAttack",
     "Gallery",
+    "GradientNorm",
     "GradientSpectrum",
     "Images",
     "Loss",

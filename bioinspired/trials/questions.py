@@ -112,3 +112,10 @@ class Checked(Question):
     kind: ClassVar = "checks"
     eps: Strength
     norm: Norm = "linf"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientNorm(Question):
+    """The length of the gradient of the cross-entropy at each image, as root mean square per value."""
+
+    kind: ClassVar = "gradient_norm"
