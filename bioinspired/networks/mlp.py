@@ -46,6 +46,10 @@ class Thinned(nn.Module):
             self._draws = torch.Generator(x.device).manual_seed(self._seed)
         return x * (torch.rand(x.shape, generator=self._draws, device=x.device) >= self.share)
 
+    def restart(self) -> None:
+        """Draws the first masks again."""
+        self._draws = None
+
     def extra_repr(self) -> str:
         """The share that is dropped."""
         return f"{self.share:g}"

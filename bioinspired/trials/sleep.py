@@ -65,6 +65,8 @@ class SleepRetraining(Defense):
     method: Literal["distillation as coded", "distillation", "fgsm", "noise", "blur"]
     changed: int = 5_000
     level: Strength = "0.1"
+    epochs: int = 2
+    batch: int = 100
 
 
 @dataclass(frozen=True, kw_only=True)

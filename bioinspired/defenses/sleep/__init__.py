@@ -16,13 +16,13 @@ what the method is:
   below zero.
 """
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from bioinspired.defenses.sleep.scaling import constants, largest_activations, linear_layers
+from bioinspired.defenses.sleep.scaling import activations, constants, largest_activations, linear_layers
 from bioinspired.defenses.sleep.spiking import Factor, Rule, Sleepers
 from bioinspired.defenses.sleep.stimulus import Source, frames
 from bioinspired.errors import UserError
@@ -69,37 +69,70 @@ def after(
     Raises:
         UserError: the model has other layers, or a parameter is out of range.
     """
-    layers = linear_layers(model)
-    thresholds = [beta1, beta2, beta3]
-    if len(layers) != len(thresholds):
-        raise UserError(f"Sleep has three thresholds, the network {len(layers)} layers: use two hidden layers.")
-    if min(thresholds) <= 0 or rate <= 0 or alpha <= 0 or steps < 1:
-        raise UserError("Sleep needs a rate, thresholds and a scale above 0, and at least one step.")
-    device = images.device
-    model.eval()
-    scales = alpha * torch.tensor([constants(_weights(layers), largest_activations(model, images))], device=device)
-    rule = Rule(
-        rate=torch.tensor([rate], device=device),
-        inc=torch.tensor([inc], device=device),
-        dec=torch.tensor([dec], device=device),
-        thresholds=torch.tensor([thresholds], device=device),
-        scales=scales,
-        factor=factor,
-    )
-    draws = torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
-    sleepers = Sleepers([w[None] for w in _weights(layers)], rule, [draws])
+    parameters = Parameters(rate, inc, dec, beta1, beta2, beta3, alpha, steps, source, factor)
+    layers = linear_layers(model.eval())
+    sleepers, draws = _sleepers(model, images, generator, parameters)
     watch = _Watch(model, layers, images[:WATCHED], labels[:WATCHED])
     watch.glance(0, sleepers)
     for begin, end in _spans(steps):
-        for start in range(begin, end, BATCH):
-            stop = min(start + BATCH, end)
-            sleepers.sleep(frames(images, source, start, stop, generator=draws))
+        for shown in _shown(images, source, begin, end, draws):
+            sleepers.sleep(shown)
         watch.glance(end, sleepers)
     return model, watch.curves
 
 
-def _weights(layers: Sequence[nn.Linear]) -> list[Tensor]:
-    return [layer.weight.detach() for layer in layers]
+@dataclass(frozen=True)
+class Parameters:
+    """What `after` takes: the parameters of one sleep as numbers."""
+
+    rate: float
+    inc: float
+    dec: float
+    beta1: float
+    beta2: float
+    beta3: float
+    alpha: float
+    steps: int
+    source: Source = "images"
+    factor: Factor = "released"
+
+
+def spikes(model: nn.Module, *, images: Tensor, generator: torch.Generator, parameters: Parameters) -> list[Tensor]:
+    """How often every unit of every layer spikes in a sleep, int64 per layer; the model stays as it is.
+
+    With the same generator it is the sleep of `after`, spike by spike.
+    """
+    sleepers, draws = _sleepers(model.eval(), images, generator, parameters)
+    for begin, end in _spans(parameters.steps):
+        for shown in _shown(images, parameters.source, begin, end, draws):
+            sleepers.sleep(shown)
+    return [counts[0] for counts in sleepers.counts]
+
+
+def _sleepers(
+    model: nn.Module, images: Tensor, generator: torch.Generator, p: Parameters
+) -> tuple[Sleepers, torch.Generator]:
+    """One network about to sleep, and the generator of everything random in its sleep."""
+    layers = linear_layers(model)
+    thresholds = [p.beta1, p.beta2, p.beta3]
+    if len(layers) != len(thresholds):
+        raise UserError(f"Sleep has three thresholds, the network {len(layers)} layers: use two hidden layers.")
+    if min(thresholds) <= 0 or p.rate <= 0 or p.alpha <= 0 or p.steps < 1:
+        raise UserError("Sleep needs a rate, thresholds and a scale above 0, and at least one step.")
+    device = images.device
+    weights = [layer.weight.detach() for layer in layers]
+    scales = [p.alpha * c for c in constants(weights, largest_activations(model, images))]
+    rate, inc, dec = (torch.tensor([value], device=device) for value in (p.rate, p.inc, p.dec))
+    rule = Rule(
+        rate, inc, dec, torch.tensor([thresholds], device=device), torch.tensor([scales], device=device), p.factor
+    )
+    draws = torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator, device=device)))
+    return Sleepers([w[None] for w in weights], rule, [draws]), draws
+
+
+def _shown(images: Tensor, source: Source, begin: int, end: int, draws: torch.Generator) -> Iterator[Tensor]:
+    for start in range(begin, end, BATCH):
+        yield frames(images, source, start, min(start + BATCH, end), generator=draws)
 
 
 def _spans(steps: int) -> list[tuple[int, int]]:
@@ -122,21 +155,11 @@ class _Watch:
     def glance(self, step: int, sleepers: Sleepers) -> None:
         for linear, weights in zip(self._layers, sleepers.weights, strict=True):
             linear.weight.copy_(weights[0])
-        silent: list[float] = []
-        handles = [
-            layer.register_forward_pre_hook(
-                lambda _, given: silent.append(float((given[0] <= 0).all(0).float().mean()))
-            )
-            for layer in self._layers[1:]
-        ]
-        try:
-            answers = cast(Tensor, self._model(self._x)).argmax(1)
-        finally:
-            for handle in handles:
-                handle.remove()
+        hidden, scores = activations(self._model, self._x)
         counts = [counted[0].clone() for counted in sleepers.counts]
-        point = {"step": float(step), "accuracy": float((answers == self._labels).float().mean())}
-        point |= {f"silent_{layer}": share for layer, share in enumerate(silent, start=1)}
+        point = {"step": float(step), "accuracy": float((scores.argmax(1) == self._labels).float().mean())}
+        for layer, seen in enumerate(hidden, start=1):
+            point[f"silent_{layer}"] = float((seen <= 0).all(0).float().mean())
         for layer, now in enumerate(counts, start=1):
             before = self._counts[layer - 1] if self._counts else torch.zeros_like(now)
             point[f"spikes_{layer}"] = float((now - before).float().mean()) / max(step - self._step, 1)
@@ -144,8 +167,3 @@ class _Watch:
         for name, value in point.items():
             self.curves.setdefault(name, []).append(value)
         self._counts, self._step = counts, step
-
-
-def _silent(activations: Tensor) -> float:
-    """The share of units, [n, units], that answer no image."""
-    return float((activations <= 0).all(0).float().mean())

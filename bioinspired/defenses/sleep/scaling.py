@@ -35,24 +35,31 @@ def largest_activations(model: nn.Module, images: Tensor) -> list[float]:
         model: a network of linear layers, in evaluation mode.
         images: uint8 [n, C, H, W].
     """
-    layers = linear_layers(model)
-    largest = [0.0] * len(layers)
+    largest = [0.0] * len(linear_layers(model))
+    for part in torch.split(images, BATCH):
+        hidden, scores = activations(model, part.float() / 255)
+        for layer, seen in enumerate([*hidden, scores]):
+            largest[layer] = max(largest[layer], float(seen.max()))
+    return largest
 
-    def see(layer: int, activation: Tensor) -> None:
-        largest[layer] = max(largest[layer], float(activation.max()))
 
+@torch.no_grad()
+def activations(model: nn.Module, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    """What every hidden layer passes on to the next one, [n, units] each, and the scores [n, classes].
+
+    Args:
+        model: a network of linear layers, in evaluation mode.
+        x: images in [0, 1], [n, C, H, W].
+    """
+    hidden: list[Tensor] = []
     handles = [
-        layer.register_forward_pre_hook(lambda _, given, below=below: see(below, given[0]))
-        for below, layer in enumerate(layers[1:])
+        layer.register_forward_pre_hook(lambda _, given: hidden.append(given[0])) for layer in linear_layers(model)[1:]
     ]
     try:
-        with torch.no_grad():
-            for part in torch.split(images, BATCH):
-                see(len(layers) - 1, model(part.float() / 255))
+        return hidden, model(x)
     finally:
         for handle in handles:
             handle.remove()
-    return largest
 
 
 def constants(weights: Sequence[Tensor], activations: Sequence[float]) -> list[float]:
