@@ -142,6 +142,7 @@ def _trained(
         if held_out is not None:
             lost = _loss(recipe, model, held_out)
             history.setdefault("validation_loss", []).append(lost)
+            history.setdefault("validation_accuracy", []).append(_accuracy(model, held_out))
             if best is not None:
                 best.see(model, lost)
         if recipe.stop_at is not None and history["test_accuracy"][-1] >= number(recipe.stop_at):

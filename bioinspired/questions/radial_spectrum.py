@@ -22,9 +22,9 @@ def ask(question: RadialSpectrum, asked: Asked) -> Outcome:
     x, y = asked.images, asked.labels
     result = smallest(Distance(name=question.search, norm="l2", steps=question.steps), asked)
     moved = correct(asked.model, x, y) & result.success
-    spent = {"forwards": mean(result.forwards) + 1, "backwards": mean(result.backwards)}
+    forwards, backwards = mean(result.forwards) + 1, mean(result.backwards)
     if not bool(moved.any()):
-        return Outcome(values={"value": [None]}, **spent)
+        return Outcome(values={"value": [None]}, forwards=forwards, backwards=backwards)
     found = power((result.x_adv - x)[moved]).mean(0)
     radii, shares = cumulative(found)
     arrays = {"power": found / found.max(), "radii": radii, "shares": shares}
@@ -32,5 +32,6 @@ def ask(question: RadialSpectrum, asked: Asked) -> Outcome:
         values={"value": numbers(100 * half_power_radius(found)[None])},
         arrays={name: array.float().cpu().numpy() for name, array in arrays.items()}
         | {"images": np.array([int(moved.sum())], dtype=np.int32)},
-        **spent,
+        forwards=forwards,
+        backwards=backwards,
     )
