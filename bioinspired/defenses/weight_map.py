@@ -42,6 +42,7 @@ Init = Literal["ones", "normal", "uniform", "glorot"]
 Learns = Literal["map", "kernel", "both", "nothing"]
 
 DEVIATION = 0.1  # of the initial weights around 1
+WATCHED = 250  # images on which the gain is followed during training
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid)
 
 
@@ -243,6 +244,81 @@ def apply(
         followed.training = added.training = layer.training
         model.set_submodule(name, followed)
     return model
+
+
+class GainHistory:
+    """Watches the layers' gain while a network trains: a term of the loss that is zero and keeps a history.
+
+    Args:
+        model: the network that trains.
+        images: float [n, C, H, W] in [0, 1], on which the gain is measured at the end of every epoch.
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor) -> None:
+        self._model = model
+        self._images = images
+
+    def __call__(self, model: nn.Module) -> Tensor:
+        """Zero."""
+        return torch.zeros((), device=self._images.device)
+
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        """None."""
+        return ()
+
+    def history(self) -> dict[str, float]:
+        """Var(y) / Var(x) of each layer, counted from 1."""
+        training = self._model.training
+        before, after = deviations(self._model.eval(), self._images)
+        self._model.train(training)
+        gains = after.mean(1) / before.mean(1)
+        return {f"gain {k}": float(gain) for k, gain in enumerate(gains, start=1)}
+
+
+def regularizer(model: nn.Module, *, images: Tensor) -> GainHistory:
+    """A history of the gain on the first training images, uint8 [n, C, H, W]; adds nothing to the loss."""
+    return GainHistory(model, images[:WATCHED].float() / 255)
+
+
+@torch.no_grad()
+def deviations(model: nn.Module, images: Tensor, batch: int = 250) -> tuple[Tensor, Tensor]:
+    """How far each image's map is from the mean map, before and after each Weight Map layer.
+
+    Their means over images are the variances Var(x) and Var(y), averaged over the neurons of the layer.
+
+    Args:
+        model: a network with such layers, in evaluation mode.
+        images: float [n, C, H, W] in [0, 1].
+        batch: images per forward pass.
+
+    Returns:
+        Two tensors [layers, n] of mean squared deviations, before and after.
+    """
+    found: list[Tensor] = []
+
+    def note(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        found.extend((inputs[0], output))
+
+    def seen(part: Tensor) -> list[Tensor]:
+        found.clear()
+        model(part)
+        return list(found)
+
+    batches = torch.split(images, batch)
+    hooks = [layer.register_forward_hook(note) for layer in layers(model).values()]
+    try:
+        sums = [[one.double().sum(0) for one in seen(part)] for part in batches]
+        means = [torch.stack(places).sum(0) / len(images) for places in zip(*sums, strict=True)]
+        squares = torch.cat([_from(means, seen(part)) for part in batches], dim=1)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return squares[0::2], squares[1::2]
+
+
+def _from(means: Sequence[Tensor], maps: Sequence[Tensor]) -> Tensor:
+    """Mean squared deviation of every image's maps, [places, n]."""
+    return torch.stack([(one - mean).square().flatten(1).mean(1) for one, mean in zip(maps, means, strict=True)])
 
 
 def layers(model: nn.Module) -> dict[str, WeightMap]:
