@@ -11,9 +11,10 @@ from scipy import stats
 from bioinspired import studies
 from bioinspired.assessment import answers, assess, criteria
 from bioinspired.claims import load
+from bioinspired.keys import key
 from bioinspired.records import Store
 from bioinspired.results import read
-from bioinspired.trials import Attack, Checked
+from bioinspired.trials import Attack, Checked, Distance
 
 SEEDS = (0, 1, 2, 3, 4)
 
@@ -47,7 +48,8 @@ def found(study, store, claim):
 
 def test_every_claim_that_this_study_can_test_is_planned(study):
     tested = {claim for stamps in criteria(study).values() for claim in stamps}
-    assert tested == {"transfer", "adversarial-training", "rm-transfer", "rm-cost", "rm-top", "rm-noise"}
+    points = {"transfer", "adversarial-training", "rm-transfer", "rm-cost", "rm-top", "rm-noise"}
+    assert tested == points | {"boundary"}
 
 
 def test_an_empty_store_tests_nothing(study, store):
@@ -170,3 +172,35 @@ def test_an_endpoint_describes_one_attack_exactly(study):
         assert not answers(endpoint, other, ["source vgg"])
     assert not answers(endpoint, match[0], ["source resnet18"])
     assert not answers(endpoint, match[0], [])
+
+
+def test_the_effect_of_distances_is_a_factor_of_medians(study, store):
+    def share(trial, measurement):
+        if isinstance(measurement.question, Distance):
+            return {"keep 0.1": 0.3, "standard": 0.1}.get(trial.label, 0.1)
+        return 0.5
+
+    fill(store, study, share)
+    found_ = found(study, store, "boundary")
+    assert found_.verdict.unit == "ratio"
+    # `fill` writes right * (1 + i / n) over n images, the first `right` of which are right when clean.
+    medians = {label: np.median(right * (1 + np.arange(round(200 * right)) / 200)) for label, right in
+               (("defended", 0.3), ("baseline", 0.1))}  # fmt: skip
+    assert found_.verdict.effect == pytest.approx(medians["defended"] / medians["baseline"])
+    assert found_.verdict.low < found_.verdict.effect < found_.verdict.high
+
+
+def test_a_median_that_was_not_found_is_no_distance(study, store):
+    fill(store, study, lambda trial, measurement: 0.5)
+    record = store.read(key(next(t.network for t in study.trials if t.label == "keep 0.1")))
+    name = next(n for n, m in record.measurements.items() if m["config"]["question"]["kind"] == "distance")
+    values = record.measurements[name]["values"]["distance"]
+
+    def lose(old):
+        entry = old.measurements[name] | {"values": {"distance": [None] * len(values)}}
+        return replace(old, measurements=old.measurements | {name: entry})
+
+    store.update(record.key, lose)
+    result = next(r for r in read(study, store) if r.record.key == record.key and r.key == name)
+    assert result.distance() is None
+    assert np.isinf(result.values("distance")).all()

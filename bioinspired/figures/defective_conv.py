@@ -1,7 +1,10 @@
 """Figures of the chapter on defective convolution."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -34,7 +37,8 @@ def tradeoff(chapter: Chapter, *, eps: str, source: str = "vgg", paper_source: s
     _paper_tradeoff(chapter, theirs, paper_source)
     frame = chapter.frame
     clean = frame[frame["kind"] == "clean"].set_index(["label", "seed"])["unconditional"]
-    moved = frame[(frame["source"] == source) & (frame["eps"] == strength(eps))].dropna(subset=["conditional"])
+    moved = frame[(frame["source"] == source) & (frame["name"] == "pgd") & (frame["eps"] == strength(eps))]
+    moved = moved.dropna(subset=["conditional"])
     rates = moved.groupby(["label", "seed"], sort=False)["conditional"].mean()
     colours = palette(targets(chapter))
     for label in dict.fromkeys(rates.index.get_level_values("label")):
@@ -45,6 +49,93 @@ def tradeoff(chapter: Chapter, *, eps: str, source: str = "vgg", paper_source: s
         nothing(ours)
     else:
         legend(figure, ours)
+    return finish(figure)
+
+
+def surrogates(chapter: Chapter, label: str = "keep 0.1") -> Figure:
+    """Accuracy of the defended network on examples of an attacker who trains k networks of the same recipe."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.4))
+    rows = chapter.frame
+    rows = rows[(rows["label"] == label) & (rows["name"] == "mi_fgsm")].copy()
+    rows["k"] = rows["source_seed"].str.count(r"\+") + 1
+    grey = rows[rows["source"] == "same recipe"]
+    axis.set(xlabel="surrogates of the same recipe, other masks", ylabel="accuracy, %", ylim=(-2, 102))
+    if grey.empty:
+        nothing(axis)
+        return finish(figure)
+    by_k = grey.groupby("k")["unconditional"]
+    colours = sns.color_palette("colorblind", 3)
+    axis.plot(by_k.mean().index, by_k.mean(), "o-", color=colours[0], label="the same recipe, other masks")
+    axis.fill_between(by_k.min().index, by_k.min(), by_k.max(), color=colours[0], alpha=0.15, linewidth=0)
+    axis.set_xticks(sorted(grey["k"].unique()))
+    for others, name, colour, style in (
+        (rows[rows["source"] == "new masks"], "one surrogate under ever new masks", colours[1], "--"),
+        (rows[rows["source"].str.contains("resnet18")], "all ordinary sources together", colours[2], ":"),
+    ):
+        if not others.empty:
+            axis.axhline(others["unconditional"].mean(), color=colour, linestyle=style, label=name)
+    legend(figure, axis)
+    return finish(figure)
+
+
+def steps(chapter: Chapter) -> Figure:
+    """Accuracy under white-box PGD against its steps, on the seed and images that the page shows one by one."""
+    rows = chapter.frame
+    rows = rows[(rows["name"] == "pgd") & (rows["source"] == "") & (rows["kind"] == "attack")]
+    counts = rows.groupby(["label", "eps", "n"])["steps"].transform("nunique")
+    rows = rows[counts > 1]
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
+    axis.set(xlabel="steps of PGD", ylabel="accuracy, % (upper bound)", ylim=(-2, 102))
+    if rows.empty:
+        nothing(axis)
+        return finish(figure)
+    axis.set_xscale("log")
+    colours = palette(targets(chapter))
+    for label, marker in zip(dict.fromkeys(rows["label"]), "osD^v", strict=False):
+        mine = rows[rows["label"] == label].sort_values("steps")
+        mine = mine[mine["n"] == mine["n"].min()]
+        axis.plot(mine["steps"], mine["unconditional"], marker=marker, color=colours[label], label=label)
+    axis.set_title(f"ε = {rows['eps'].iloc[0]}", fontsize="small")
+    legend(figure, axis)
+    return finish(figure)
+
+
+def gradients(chapter: Chapter) -> Figure:
+    """How long the gradients are that an attacker sees at clean images: root mean square per value, by network."""
+    found = [result for result in chapter.results if result.values("gradient") is not None]
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.0))
+    axis.set(xlabel="length of the gradient (root mean square per value)", ylabel="share of images")
+    if not found:
+        nothing(axis)
+        return finish(figure)
+    colours = palette(targets(chapter))
+    axis.set_xscale("log")
+    for result in found:
+        lengths = result.values("gradient")
+        assert lengths is not None
+        shown = np.sort(np.maximum(lengths, 1e-12))
+        axis.plot(shown, np.arange(1, len(shown) + 1) / len(shown), color=colours[result.label], label=result.label)
+    legend(figure, axis)
+    return finish(figure)
+
+
+def learning(chapter: Chapter, labels: Sequence[str] = ("standard", "keep 0.3", "keep 0.1")) -> Figure:
+    """Accuracy on training batches and on test images over the epochs: mean over seeds."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
+    axis.set(xlabel="epoch", ylabel="accuracy, %", ylim=(-2, 102))
+    colours = palette(targets(chapter))
+    for label in labels:
+        clean = [r for r in chapter.results if r.label == label and r.measurement.question.kind == "clean"]
+        histories = [result.record.training for result in clean]
+        if histories:
+            epochs = range(1, 1 + min(len(history["test_accuracy"]) for history in histories))
+            for name, style in (("test_accuracy", "-"), ("train_accuracy", ":")):
+                mean = np.mean([history[name][: len(epochs)] for history in histories], axis=0)
+                axis.plot(epochs, 100 * mean, style, color=colours[label], label=f"{label}, {name.split('_')[0]}")
+    if axis.lines:
+        legend(figure, axis)
+    else:
+        nothing(axis)
     return finish(figure)
 
 

@@ -12,17 +12,22 @@ from bioinspired.results import Result
 from bioinspired.trials import Gallery
 
 
-def white_box(chapter: Chapter) -> Figure:
-    """Accuracy under white-box PGD against epsilon: an upper bound, mean over seeds, band from lowest to highest."""
+def white_box(chapter: Chapter, labels: Sequence[str] = ()) -> Figure:
+    """Accuracy under white-box PGD against epsilon, an upper bound; of some labels, or of all."""
     rows = chapter.frame
     rows = rows[(rows["kind"] == "attack") & (rows["source"] == "") & (rows["name"] == "pgd")]
-    return curves(chapter, rows, xlabel="ε (Linf, on [0, 1])", ylabel="accuracy under PGD, % (upper bound)")
+    ylabel = "accuracy under PGD, % (upper bound)"
+    return curves(chapter, _of(rows, labels), xlabel="ε (Linf, on [0, 1])", ylabel=ylabel)
 
 
-def noise(chapter: Chapter, name: str = "gaussian_noise_clipped") -> Figure:
-    """Accuracy against the sigma of a Gaussian noise: mean over seeds, band from lowest to highest."""
-    rows = chapter.frame[chapter.frame["name"] == name]
+def noise(chapter: Chapter, name: str = "gaussian_noise_clipped", labels: Sequence[str] = ()) -> Figure:
+    """Accuracy against the sigma of a Gaussian noise; of some labels, or of all."""
+    rows = _of(chapter.frame[chapter.frame["name"] == name], labels)
     return curves(chapter, rows, xlabel="σ of Gaussian noise (on [0, 1])", ylabel="accuracy, %")
+
+
+def _of(rows: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    return rows[rows["label"].isin(labels)] if labels else rows
 
 
 def gallery(chapter: Chapter, labels: Sequence[str], *, columns: int = 8) -> Figure:

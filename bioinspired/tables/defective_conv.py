@@ -1,16 +1,88 @@
 """Tables of the chapter on defective convolution."""
 
+import numpy as np
+import pandas as pd
 from pandas.io.formats.style import Styler
 
 from bioinspired.chapter import Chapter
 from bioinspired.claims.declarations import Cell
 from bioinspired.keys import strength
+from bioinspired.results import Result
 from bioinspired.tables import claims
+from bioinspired.tables.layout import NOTHING, SPREAD, spread, table
+from bioinspired.trials import Distance
 
 
 def cells(chapter: Chapter, source_set: str) -> Styler:
     """The printed numbers of one set of sources beside ours."""
     return claims.cells(chapter, source_set, ours)
+
+
+def distances(chapter: Chapter) -> Styler:
+    """Smallest perturbations by the boundary attack: the median over the images right when clean, and the failures."""
+    found = [result for result in chapter.results if isinstance(result.measurement.question, Distance)]
+    rows = []
+    for label in dict.fromkeys(result.label for result in found):
+        mine = [result for result in found if result.label == label]
+        medians = [median for result in mine if (median := result.distance()) is not None]
+        right = sum(int(result.correct.sum()) for result in mine if result.correct is not None)
+        rows.append(
+            {
+                "network": label,
+                "median distance": f"{np.mean(medians):.4f}" if medians else NOTHING,
+                "seeds": len(mine),
+                "images right when clean": right,
+                "nothing found": sum(_failures(result) for result in mine),
+            }
+        )
+    columns = ["network", "median distance", "seeds", "images right when clean", "nothing found"]
+    counts = {r.measurement.question.steps for r in found if isinstance(r.measurement.question, Distance)}
+    budget = f", {max(counts):,} steps" if counts else ""
+    caption = f"Boundary attack{budget}: root mean square change per value, the median's mean over seeds."
+    return table(pd.DataFrame(rows, columns=columns), caption)
+
+
+def controls(chapter: Chapter, *, eps: str, source: str) -> Styler:
+    """Every row of the study side by side: clean, moved, attacked in white box, noisy; percent right over all."""
+    frame = chapter.frame
+    eps = strength(eps)
+    pgd = (frame["kind"] == "attack") & (frame["name"] == "pgd") & (frame["source"] == "")
+    noisy = frame["name"] == "gaussian_noise_clipped"
+    strongest = frame[pgd].sort_values("strength")["eps"].iloc[-1] if pgd.any() else "largest"
+    loudest = frame[noisy].sort_values("strength")["eps"].iloc[-1] if noisy.any() else "largest"
+    ensemble = (frame["name"] == "mi_fgsm") & frame["source"].str.contains("resnet18")
+    columns = {
+        "clean": frame["kind"] == "clean",
+        f"PGD from {source}, ε = {eps}": (frame["name"] == "pgd") & (frame["source"] == source) & (frame["eps"] == eps),
+        f"momentum from all sources, ε = {eps}": ensemble,
+        f"white box, ε = {strongest}": pgd & (frame["eps"] == strongest),
+        f"noise, σ = {loudest}": noisy & (frame["eps"] == loudest),
+    }
+    targets = list(dict.fromkeys(t.label for t in chapter.study.trials if not t.label.startswith("source")))
+    made = {name: spread(frame[chosen], "unconditional") for name, chosen in columns.items()}
+    shown = pd.DataFrame(made, dtype=str).reindex(targets).fillna(NOTHING).rename_axis("network").reset_index()
+    return table(shown, f"All rows, accuracy over all images, %. {SPREAD}")
+
+
+def epochs(chapter: Chapter) -> Styler:
+    """Accuracy of the last epoch beside the best one on the test images, which is what the released code reports."""
+    rows = []
+    clean = [result for result in chapter.results if result.measurement.question.kind == "clean"]
+    for label in dict.fromkeys(result.label for result in clean if not result.label.startswith("source")):
+        curves = [result.record.training.get("test_accuracy", []) for result in clean if result.label == label]
+        curves = [curve for curve in curves if curve]
+        if curves:
+            last, best = (100 * float(np.mean([pick(curve) for curve in curves])) for pick in (lambda c: c[-1], max))
+            rows.append(
+                {"network": label, "last epoch": f"{last:.1f}", "best epoch": f"{best:.1f}", "seeds": len(curves)}
+            )
+    caption = "Accuracy on the test images watched in training, %. Everything else on this page is the last epoch's."
+    return table(pd.DataFrame(rows, columns=["network", "last epoch", "best epoch", "seeds"]), caption)
+
+
+def _failures(result: Result) -> int:
+    found = result.values("distance")
+    return 0 if found is None else int((~np.isfinite(found)).sum())
 
 
 def ours(chapter: Chapter, cell: Cell) -> float | None:
