@@ -3,19 +3,20 @@
 Rows at full scale on MNIST, 784-1200-1200-10 as released, 60,000 training images, two epochs:
 
     standard; sleep A, sleep B (the released parameter sets)                                            seeds 2 to 6
-    in place of A and of B: delete the units that slept, as many of the most active, as many at random  seeds 2 to 6
+    in place of A and of B: delete the units that slept, as many of the most active                     seeds 2 to 6
+    in place of A and of B: delete as many at random                                                    seeds 2 to 4
     sleep, deletion, weight noise with searched parameters, for attacks and for distortions             seeds 2 to 6
     distilled as coded, fine-tuned on FGSM                                                              seeds 2 to 6
     noise-trained, pgd-trained                                                                          seeds 2 to 4
     what is replayed and the weight factor, for A and for B: noise, shuffled, mean, masked, logistic, one    seed 2
     distilled, fine-tuned on noise, on blur, dropout 0.5, scaled down                                        seed 2
-    source search: trained without the last 5,000 images, asked the six searches                        seeds 0 and 1
+    source search: trained without the last 5,000 images; the first is asked the six searches       seeds 0 and 1
 
-Every row is asked: clean and rectified (10,000 images), noise at five variances and blur at eight sigmas (1,000), the
-FGSM scan (500). The rows of WHITE_BOX are asked besides: PGD on the margin with restarts over epsilon (200), DeepFool
-(200); and, on their first seed, AutoAttack, FMN and Square (100), transfer from the waking network (200). The rows of
-SHOWN, on their first seed: the released DeepFool and JSMA, Boundary, checks (50), layers and a gallery. What stands for
-one seed only is the tier "wide".
+Every row is asked: clean (10,000 images), rectified (2,000), noise at five variances and blur at eight sigmas (500),
+the FGSM scan (300). The rows of WHITE_BOX are asked besides: PGD on the margin with restarts at three epsilons (100),
+DeepFool (100); and, on their first seed, AutoAttack, FMN and Square (50), transfer from the waking network (100). The
+rows of SHOWN, on their first seed: the released DeepFool and JSMA, Boundary (30), a gallery; slept ones checks (100)
+and layers. What stands for seed 2 only is the tier "wide".
 """
 
 import math
@@ -112,12 +113,15 @@ class Setting:
     trained_seeds: tuple[int, ...]
     sweep_seeds: tuple[int, ...]
     sweep: bool
+    controls: tuple[tuple[str, Literal["slept", "active", "random"]], ...]
+    longest: int
     search_seeds: tuple[int, ...]
     adversary: PGDTraining
     noise: Strength
     variances: tuple[Strength, ...]
     sigmas: tuple[Strength, ...]
     tuned_sigma: Strength
+    rectified: int | None
     distorted: int | None
     scanned: int | None
     scan_steps: int
@@ -126,6 +130,7 @@ class Setting:
     restarts: int
     searched: int
     hard: int
+    checked: int
     deepfool: int
     eps: Strength
     retraining: SleepRetraining
@@ -142,21 +147,25 @@ MNIST = Setting(
     trained_seeds=(2, 3, 4),
     sweep_seeds=(2,),
     sweep=True,
+    controls=tuple((name, choice) for name in ("A", "B") for choice in ("slept", "active", "random")),
+    longest=A.steps,
     search_seeds=(0, 1),
-    adversary=PGDTraining(eps="0.1", steps=3, step_size="0.5"),
+    adversary=PGDTraining(eps="0.1", steps=2, step_size="0.75"),
     noise="0.3",
     variances=("0.1", "0.3", "0.5", "0.7", "0.9"),
     sigmas=("0.5", "1", "1.5", "2", "2.5", "3", "3.5", "4"),
     tuned_sigma="2.5",
-    distorted=1_000,
-    scanned=500,
+    rectified=2_000,
+    distorted=500,
+    scanned=300,
     scan_steps=81,
     epsilons=("0.05", "0.1", "0.2"),
-    attacked=200,
-    restarts=3,
-    searched=100,
-    hard=50,
-    deepfool=200,
+    attacked=100,
+    restarts=2,
+    searched=50,
+    hard=30,
+    checked=100,
+    deepfool=100,
     eps="0.1",
     retraining=SleepRetraining(method="fgsm"),
     changes="a port of the released code, without the paper's text; attacks on the first images of the test set",
@@ -170,10 +179,10 @@ DIGITS = replace(
     trained_seeds=(0, 1, 2),
     sweep_seeds=(0,),
     search_seeds=(),
-    adversary=PGDTraining(eps="0.1", steps=3, step_size="0.5"),
     variances=("0.1", "0.3", "0.7"),
     sigmas=("0.5", "1.5", "2.5"),
     tuned_sigma="1.5",
+    rectified=None,
     distorted=None,
     scanned=None,
     attacked=100,
@@ -192,6 +201,8 @@ SMOKE = replace(
     seeds=(0,),
     trained_seeds=(0,),
     sweep=False,
+    controls=(("B", "slept"),),
+    longest=1_000,
     variances=("0.3",),
     sigmas=("1.5",),
     distorted=64,
@@ -279,13 +290,14 @@ class Row:
 
 def _rows(setting: Setting) -> list[Row]:
     main, recipe = setting.seeds, setting.recipe
-    a, b = scaled(A, setting.width), scaled(B, setting.width)
-    rows = [Row("standard", main), Row("sleep A", main, a, like="A", instead="sleep")]
-    rows += [Row("sleep B", main, b, like="B", instead="sleep")]
-    for name, slept in (("A", a), ("B", b)):
-        for choice in ("slept", "active", "random"):
-            control = SleepDeletion(choice=choice, like=slept)
-            rows.append(Row(f"delete {choice} ({name})", main, control, like=name, instead=f"delete {choice}"))
+    sleeps = {name: replace(scaled(sleep, setting.width), steps=min(sleep.steps, setting.longest))
+              for name, sleep in (("A", A), ("B", B))}  # fmt: skip
+    rows = [Row("standard", main)]
+    rows += [Row(f"sleep {name}", main, sleep, like=name, instead="sleep") for name, sleep in sleeps.items()]
+    for name, choice in setting.controls:
+        control = SleepDeletion(choice=choice, like=sleeps[name])
+        control_seeds = setting.trained_seeds if choice == "random" else main
+        rows.append(Row(f"delete {choice} ({name})", control_seeds, control, like=name, instead=f"delete {choice}"))
     for objective, found in (("attacks", FOR_ATTACKS), ("distortions", FOR_DISTORTIONS)):
         if setting.search_seeds:
             rows += [
@@ -300,15 +312,15 @@ def _rows(setting: Setting) -> list[Row]:
         Row("pgd-trained", setting.trained_seeds, recipe=replace(recipe, adversary=setting.adversary)),
     ]
     if setting.sweep:
-        rows += _sweep(setting, a, b)
+        rows += _sweep(setting, sleeps)
     return rows
 
 
-def _sweep(setting: Setting, a: Sleep, b: Sleep) -> list[Row]:
+def _sweep(setting: Setting, sleeps: Mapping[str, Sleep]) -> list[Row]:
     """Rows of one seed: what is replayed, the weight factor, and further baselines."""
     seeds, tuned = setting.sweep_seeds, setting.retraining
     rows = []
-    for name, slept in (("A", a), ("B", b)):
+    for name, slept in sleeps.items():
         for source in ("noise", "shuffled", "mean", "masked"):
             rows.append(Row(f"{name} on {source}", seeds, replace(slept, source=source), like=name, instead=source))
         for factor in ("logistic", "one"):
@@ -366,11 +378,11 @@ def search(name: Literal["sleep", "deletion", "noise"], objective: Literal["fgsm
     return SleepSearch(
         name=name,
         objective=objective,
-        candidates=24,
-        generations=7,
+        candidates=16,
+        generations=5,
         held=HELD,
-        scored=250,
-        steps=3_000 if name == "sleep" else 0,
+        scored=200,
+        steps=2_000 if name == "sleep" else 0,
     )
 
 
@@ -380,7 +392,7 @@ def _questions(setting: Setting) -> tuple[Measurement, ...]:
     scan = FGSMScan(steps=setting.scan_steps)
     return (
         Measurement(question=Clean()),
-        Measurement(question=Rectified()),
+        Measurement(question=Rectified(), images=Images(n=setting.rectified)),
         *(Measurement(question=Distortion(process="noise", level=v), images=few) for v in setting.variances),
         *(Measurement(question=Distortion(process="blur", level=s), images=few) for s in setting.sigmas),
         Measurement(question=scan, images=Images(n=setting.scanned)),
@@ -425,7 +437,7 @@ def _once(setting: Setting, row: Row, network: Network, twin: Network) -> tuple[
         hard: list[Question] = [Coded(name="deepfool", steps=99), Coded(name="jsma", steps=500)]
         hard.append(Distance(name="boundary", norm="l2", steps=2_000))
         asked += [Measurement(question=question, images=few) for question in hard]
-        if network != twin:
-            checks = Measurement(question=Checked(eps=setting.eps), images=few, sources=(twin,))
-            asked.append(checks)
+        if row.instead == "sleep":
+            checked = Images(n=setting.checked)
+            asked.append(Measurement(question=Checked(eps=setting.eps), images=checked, sources=(twin,)))
     return tuple(asked)
