@@ -9,14 +9,14 @@ from bioinspired.trials import CommonCorruptions
 
 
 def ask(question: CommonCorruptions, asked: Asked) -> Outcome:
-    """Which images the network answers right under each corruption; "value", the percentage of them per image."""
+    """Which images the network answers right under each corruption, by its name; "value", the mean percentage."""
     found = {
         name: correct(asked.model, common(asked.images, name, question.severity, asked.generator), asked.labels)
         for name in BANDS[question.band]
     }
-    share = torch.stack(list(found.values())).float().mean(0)
+    share = torch.stack(list(found.values())).float().mean()
     return Outcome(
         bits={name: bits(right) for name, right in found.items()},
-        values={"value": numbers(100 * share)},
+        values={"value": numbers(100 * share[None])},
         forwards=len(found),
     )

@@ -16,11 +16,11 @@ and on MNIST (20 epochs, alpha 4, Th 0.2) and Fashion-MNIST (20 epochs, alpha 10
 other of the two sets.
 
 Every target is asked, on all 10,000 images: clean, three noises at nine strengths, FGSM from the source "standard" at
-nine. The rows of HEADLINE besides: the boundary attack with 50 steps (1,000 images), the fifteen common corruptions at
-five severities, spectra of the boundary attack with 10,000 steps (200), PGD-50 over epsilon (1,000). Their first seed:
-the boundary attack between these numbers of steps, FMN in Linf and L2 (1,000), FGSM and momentum from the other
-sources, AutoAttack at three epsilons (200), PGD of low and of high frequencies, the attack on features, similarities, a
-gallery, the checks.
+nine. The rows of HEADLINE are asked besides: the boundary attack with 50 steps (1,000 images), the fifteen common
+corruptions at five severities (5,000), distances and spectra of the boundary attack with 10,000 steps (200) and of FMN
+(1,000), PGD-50 over epsilon (1,000). Their first seed: the boundary attack with numbers of steps between (200), FMN in
+Linf (1,000), FGSM and momentum from the other sources (10,000), PGD of low and of high frequencies and the attack on
+features (1,000), similarities; AutoAttack at three epsilons (200), a gallery, the checks.
 """
 
 from collections.abc import Iterable, Mapping
@@ -98,6 +98,7 @@ class Effort:
     fmn_images: int
     fmn_steps: int
     severities: tuple[int, ...]
+    corrupted_images: int
     similar_images: int
     auto_images: int
     check_images: int
@@ -166,12 +167,13 @@ DIGITS = Setting(
         white_box_images=360,
         white_box_steps=10,
         boundary_images=20,
-        boundary_steps=(50, 200),
+        boundary_steps=(200,),
         spectrum=(RadialSpectrum(search="boundary", steps=1000), RadialSpectrum(search="fmn", steps=30)),
         spectrum_images=20,
         fmn_images=100,
         fmn_steps=30,
         severities=(3,),
+        corrupted_images=360,
         similar_images=1000,
         auto_images=50,
         check_images=50,
@@ -199,10 +201,11 @@ SMOKE = replace(
     effort=replace(
         DIGITS.effort,
         images=64,
+        corrupted_images=64,
         white_box_images=32,
         white_box_steps=2,
         boundary_images=4,
-        boundary_steps=(50,),
+        boundary_steps=(),
         spectrum=(RadialSpectrum(search="fmn", steps=5),),
         spectrum_images=16,
         fmn_images=16,
@@ -275,12 +278,13 @@ FULL = Setting(
         white_box_images=1000,
         white_box_steps=50,
         boundary_images=1000,
-        boundary_steps=(50, 200, 1000, 3000),
-        spectrum=(RadialSpectrum(search="boundary", steps=10_000),),
+        boundary_steps=(200, 1000, 3000),
+        spectrum=(RadialSpectrum(search="boundary", steps=10_000), RadialSpectrum(search="fmn", steps=100)),
         spectrum_images=200,
         fmn_images=1000,
         fmn_steps=100,
         severities=(1, 2, 3, 4, 5),
+        corrupted_images=5000,
         similar_images=5000,
         auto_images=200,
         check_images=200,
@@ -487,7 +491,7 @@ def _headline(setting: Setting) -> list[Measurement]:
     effort = setting.effort
     asked = [_boundary(setting, 50)]
     asked += [
-        _on(setting, CommonCorruptions(band=band, severity=severity))
+        _on(setting, CommonCorruptions(band=band, severity=severity), effort.corrupted_images)
         for severity in effort.severities
         for band in ("low", "medium", "high")
     ]
@@ -508,7 +512,10 @@ def _headline(setting: Setting) -> list[Measurement]:
 def _once(setting: Setting, label: str, sources: Mapping[str, Network], *, twin: Network) -> list[Measurement]:
     """What one seed of the compared rows is asked besides."""
     effort, grids = setting.effort, setting.strengths
-    asked = [_boundary(setting, steps) for steps in effort.boundary_steps]
+    asked = [
+        _on(setting, Distance(name="boundary", norm="l2", steps=steps), effort.spectrum_images)
+        for steps in effort.boundary_steps
+    ]
     asked.append(_on(setting, Distance(name="fmn", norm="linf", steps=effort.fmn_steps), effort.fmn_images))
     for name, source in sources.items():
         if name != "standard":

@@ -44,7 +44,7 @@ class Blur(Defense):
 class CommonCorruptions(Question):
     """The common corruptions of one band of spatial frequency, at one severity; see `bioinspired.corruptions.common`.
 
-    The value is the percentage of them that an image bears.
+    The value is the percentage answered right, on average over them.
     """
 
     kind: ClassVar = "common_corruptions"
