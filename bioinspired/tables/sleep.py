@@ -1,0 +1,308 @@
+"""Tables of the chapter on sleep."""
+
+import json
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.io.formats.style import Styler
+from scipy.stats import t as student
+
+from bioinspired.chapter import Chapter
+from bioinspired.claims import load
+from bioinspired.records import checkout
+from bioinspired.results import Result
+from bioinspired.tables.layout import NOTHING, SPREAD, badge, spread, table
+from bioinspired.trials import Distance
+
+MEASURES = ("clean", "noise", "blur", "FGSM scan")
+GROUPS = {
+    "A": "set A",
+    "B": "set B",
+    "attacks": "searched\nfor attacks",
+    "distortions": "searched\nfor distortions",
+}
+"""What the rows of the deciding figure stand for, by the trial's factor `sleep`."""
+
+LEVEL = 0.05  # two-sided, of the intervals of paired differences
+
+
+def deciding_frame(chapter: Chapter) -> pd.DataFrame:
+    """One row per network of the groups, the waking one in each: columns group, row, seed and the four measures."""
+    wide = _measures(chapter)
+    groups = {group for group in chapter.frame["sleep"] if group in GROUPS} if len(chapter.frame) else set()
+    parts = []
+    for group in (group for group in GROUPS if group in groups):
+        waking = wide[wide["label"] == "standard"].assign(row="waking")
+        mine = wide[(wide["sleep"] == group) & ~wide["instead"].isin(CONTENT)]
+        parts += [part.assign(group=group) for part in (waking, mine.assign(row=mine["instead"]))]
+    columns = ["group", "row", "seed", *MEASURES]
+    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+CONTENT = ("noise", "shuffled", "mean", "masked", "logistic", "one")
+"""What the factor `instead` says of rows that change what is replayed, or the weight factor."""
+
+
+def deciding(chapter: Chapter) -> Styler:
+    """All networks of the deciding figure as numbers."""
+    frame = deciding_frame(chapter)
+    rows = []
+    for group, row in dict.fromkeys(zip(frame["group"], frame["row"], strict=True)):
+        mine = frame[(frame["group"] == group) & (frame["row"] == row)]
+        cells = {measure: _mean(mine[measure].dropna()) for measure in MEASURES}
+        rows.append({"group": GROUPS[group].replace("\n", " "), "network": row, **cells})
+    return table(pd.DataFrame(rows, columns=["group", "network", *MEASURES]), f"Accuracy over all images, %. {SPREAD}")
+
+
+def paired(chapter: Chapter) -> Styler:
+    """Sleep minus what might do the same, seed by seed, with Student's intervals."""
+    frame = deciding_frame(chapter)
+    rows = []
+    for group in dict.fromkeys(frame["group"]):
+        here = frame[frame["group"] == group]
+        slept = here[here["row"] == "sleep"].set_index("seed")
+        for row in dict.fromkeys(here["row"]):
+            if row == "sleep":
+                continue
+            other = here[here["row"] == row].set_index("seed")
+            seeds = slept.index.intersection(other.index)
+            cells = {m: _difference((slept.loc[seeds, m] - other.loc[seeds, m]).dropna()) for m in MEASURES}
+            name = GROUPS[group].replace("\n", " ")
+            rows.append({"sleep": name, "minus": row, **cells, "seeds": len(seeds)})
+    caption = "Sleep minus another change of the same waking network, in points, with 95 % intervals over seeds."
+    return table(pd.DataFrame(rows, columns=["sleep", "minus", *MEASURES, "seeds"]), caption)
+
+
+def rows(chapter: Chapter) -> Styler:
+    """Every row of the study by the four measures, and the released code's classifier beside the clean accuracy."""
+    wide = _measures(chapter)
+    coded = chapter.frame[chapter.frame["kind"] == "rectified"]
+    made = {measure: spread(wide, measure) for measure in MEASURES} | {"as coded": spread(coded, "unconditional")}
+    labels = list(dict.fromkeys(wide["label"]))
+    frame = pd.DataFrame(made, dtype=str).reindex(labels).fillna(NOTHING).rename_axis("network").reset_index()
+    caption = f"Accuracy over all images, %. “As coded”: with the released ReLU at the output, ties wrong. {SPREAD}"
+    return table(frame[["network", "clean", "as coded", *MEASURES[1:]]], caption)
+
+
+def distances(chapter: Chapter) -> Styler:
+    """Smallest perturbations: medians over all images (wrong ones at 0) and over those first right, and successes."""
+    out = []
+    for result in chapter.results:
+        question = result.measurement.question
+        found = result.values("distance")
+        if found is None:
+            continue
+        coded = question.kind == "coded"
+        right = result.record.bits(result.key, "clean") if coded else result.correct
+        if right is None:
+            continue
+        unit = {"fgsm_scan": "η", "coded": "mean squared change"}.get(question.kind, "RMS change")
+        name = getattr(question, "name", "") + (" as coded" if question.kind in ("coded", "fgsm_scan") else "")
+        out.append(
+            {
+                "attack": name,
+                "network": result.label,
+                "all": float(np.median(np.where(right, found, 0.0))),
+                "right": float(np.median(found[right])) if right.any() else math.nan,
+                "success": 100 * float(np.isfinite(found).mean()),
+                "unit": unit,
+                "n": result.n,
+            }
+        )
+    frame = pd.DataFrame(out, columns=["attack", "network", "all", "right", "success", "unit", "n"])
+    shown = [
+        {
+            "attack": attack,
+            "network": network,
+            "median, all images": _number(mine["all"]),
+            "median, first right": _number(mine["right"]),
+            "success, %": f"{mine['success'].mean():.0f}",
+            "unit": mine["unit"].iloc[0],
+            "images": int(mine["n"].iloc[0]),
+            "seeds": len(mine),
+        }
+        for (attack, network), mine in frame.groupby(["attack", "network"], sort=False)
+    ]
+    columns = [
+        "attack",
+        "network",
+        "median, all images",
+        "median, first right",
+        "success, %",
+        "unit",
+        "images",
+        "seeds",
+    ]
+    caption = (
+        "Smallest perturbations, the median's mean over seeds. Over all images a misclassified one counts as 0; over "
+        "those first right a network that loses images is judged on an easier set. ∞: most images were never fooled."
+    )
+    return table(pd.DataFrame(shown, columns=columns), caption)
+
+
+def searches(chapter: Chapter) -> Styler:
+    """What the searches found on the networks of their own seeds."""
+    shown = []
+    for result in chapter.results:
+        question = result.measurement.question
+        if question.kind != "sleep_search":
+            continue
+        values = {name: result.values(name) for name in ("best", "score", "start", "candidates")}
+        best, score, start, tried = (values[name] for name in ("best", "score", "start", "candidates"))
+        if best is None or score is None or start is None or tried is None:
+            continue
+        shown.append(
+            {
+                "what": getattr(question, "name", ""),
+                "for": "attacks" if getattr(question, "objective", "") == "fgsm" else "distortions",
+                "parameters": ", ".join(f"{value:g}" for value in best),
+                "score, %": f"{score[0]:.1f}",
+                "waking, %": f"{start[0]:.1f}",
+                "candidates": int(tried[0]),
+            }
+        )
+    columns = ["what", "for", "parameters", "score, %", "waking, %", "candidates"]
+    caption = (
+        "The searches: best parameters, their score on held-out training images of the searched networks, and the "
+        "waking networks' score."
+    )
+    return table(pd.DataFrame(shown, columns=columns), caption)
+
+
+def white_box(chapter: Chapter, *, eps: str) -> Styler:
+    """Everything that knows the network, at one epsilon: percent right over all images, upper bounds."""
+    frame = chapter.frame
+    asked = (frame["kind"] == "attack") & (frame["eps"] == eps)
+    columns = {
+        "clean": frame["kind"] == "clean",
+        "PGD on the margin": asked & (frame["name"] == "pgd") & (frame["source"] == ""),
+        "AutoAttack": asked & (frame["name"] == "autoattack"),
+        "Square": asked & (frame["name"] == "square"),
+        "moved from the waking network": asked & (frame["name"] == "pgd") & (frame["source"] == "standard"),
+    }
+    made = {name: spread(frame[chosen], "unconditional") for name, chosen in columns.items()}
+    labels = list(dict.fromkeys(frame[asked]["label"]))
+    shown = pd.DataFrame(made, dtype=str).reindex(labels).fillna(NOTHING).rename_axis("network").reset_index()
+    return table(shown, f"An attacker who has the network, Linf ε = {eps}: accuracy, %, upper bounds. {SPREAD}")
+
+
+def cells(chapter: Chapter) -> Styler:
+    """The second-hand numbers one by one, ours beside them where the data set is the same."""
+    shown = []
+    data = chapter.study.trials[0].network.data.name
+    for cell in load(chapter.study.name).cells:
+        ours = _ours(chapter, cell.columns) if cell.data == data else {}
+        shown.append(
+            {
+                "data": cell.data,
+                "network": cell["target"],
+                "what": f"{cell['attack']}, {cell['metric']}" if cell["attack"] != "none" else cell["metric"],
+                "theirs": f"{cell.value:g}" + (" %" if cell.unit == "%" else ""),
+                "ours, all images": ours.get("all", NOTHING),
+                "ours, first right": ours.get("right", NOTHING),
+                "note": cell.note or NOTHING,
+            }
+        )
+    caption = "Numbers that a survey note says are the paper's (second-hand). For sleep, ours is set B."
+    return table(pd.DataFrame(shown), caption)
+
+
+def benchmark() -> Styler:
+    """What `python -m benchmarks.sleep` measured, per kind of device."""
+    shown = []
+    for file in sorted((checkout() / "benchmarks" / "results").glob("sleep-*.json")):
+        measured = json.loads(file.read_text("utf-8"))
+        hardware = measured["hardware"]
+        device = hardware.get("accelerator") or f"{hardware['processor']}, {hardware['threads']} thread"
+        for goal in measured["goals"]:
+            outcome = badge("reached" if goal["reached"] else "not reached", "")
+            shown.append(
+                {"goal": goal["goal"], "measured": f"{goal['measured']:.0f}", "outcome": outcome, "on": device}
+            )
+    return table(
+        pd.DataFrame(shown, columns=["goal", "measured", "outcome", "on"]),
+        "Speed of the simulation: ratios of median times within one run, the slower parameter set.",
+    )
+
+
+def _measures(chapter: Chapter) -> pd.DataFrame:
+    """One row per network: label, seed, factors and the four measures in percent."""
+    frame = chapter.frame
+    chosen = {
+        "clean": (frame["kind"] == "clean", "unconditional"),
+        "noise": (frame["name"] == chapter.endpoint("noise").name, "unconditional"),
+        "blur": (frame["name"] == chapter.endpoint("blur").name, "unconditional"),
+        "FGSM scan": (frame["kind"] == "fgsm_scan", "value"),
+    }
+    keys = ["label", "seed", "sleep", "instead"]
+    frame = frame[~frame["label"].str.startswith("source")] if len(frame) else frame
+    wide = frame[keys].drop_duplicates()
+    for measure, (mask, column) in chosen.items():
+        found = frame[mask.reindex(frame.index, fill_value=False)][[*keys, column]].rename(columns={column: measure})
+        wide = wide.merge(found, on=keys, how="left")
+    return wide
+
+
+def _ours(chapter: Chapter, columns: Mapping[str, str]) -> dict[str, str]:
+    label = "standard" if columns["target"] == "standard" else "sleep B"
+    if columns["attack"] == "none":
+        rate = chapter.rate(label, kind="clean")
+        return {} if rate is None else {"all": f"{rate:.1f} %"}
+    found = [result for result in chapter.results if result.label == label and _answers(result, columns["attack"])]
+    pairs = [pair for result in found if (pair := _statistics(result, columns["metric"])) is not None]
+    if not pairs:
+        return {}
+    whole, right = np.mean(pairs, axis=0)
+    unit = " %" if columns["metric"] == "success" else ""
+    return {"all": f"{whole:.3g}{unit}", "right": f"{right:.3g}{unit}"}
+
+
+def _answers(result: Result, attack: str) -> bool:
+    question = result.measurement.question
+    name = getattr(question, "name", "")
+    if attack == "boundary":
+        return isinstance(question, Distance) and name == "boundary"
+    return question.kind in ("fgsm_scan", "coded") and name == attack
+
+
+def _statistics(result: Result, metric: str) -> tuple[float, float] | None:
+    """Over all images and over those first right: the median distance, or the success in percent."""
+    found = result.values("distance")
+    coded = result.measurement.question.kind == "coded"
+    right = result.record.bits(result.key, "clean") if coded else result.correct
+    if found is None or right is None or not right.any():
+        return None
+    if metric == "success":
+        return 100 * float(np.isfinite(found).mean()), 100 * float(np.isfinite(found[right]).mean())
+    if isinstance(result.measurement.question, Distance):
+        found = _squared(found)
+    return float(np.median(np.where(right, found, 0.0))), float(np.median(found[right]))
+
+
+def _squared(rms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Root mean squares as the cells' mean squares."""
+    return np.asarray(rms**2)
+
+
+def _mean(values: "pd.Series[float]") -> str:
+    if values.empty:
+        return NOTHING
+    deviation = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{values.mean():.1f}{deviation} ({len(values)})"
+
+
+def _difference(values: "pd.Series[float]") -> str:
+    if values.empty:
+        return NOTHING
+    if len(values) < 3:
+        return f"{values.mean():+.1f}"
+    reach = float(student.ppf(1 - LEVEL / 2, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return f"{values.mean():+.1f} [{values.mean() - reach:+.1f}, {values.mean() + reach:+.1f}]"
+
+
+def _number(values: "pd.Series[float]") -> str:
+    mean = float(values.mean())
+    return "∞" if math.isinf(mean) else NOTHING if math.isnan(mean) else f"{mean:.3g}"
