@@ -306,3 +306,39 @@ def _difference(values: "pd.Series[float]") -> str:
 def _number(values: "pd.Series[float]") -> str:
     mean = float(values.mean())
     return "∞" if math.isinf(mean) else NOTHING if math.isnan(mean) else f"{mean:.3g}"
+
+
+def reading(chapter: Chapter) -> str:
+    """What the paired differences say of sleep and of deleting the units that it changed, as a Markdown list."""
+    frame = deciding_frame(chapter)
+    lines = []
+    for group in ("A", "B"):
+        here = frame[frame["group"] == group]
+        slept = here[here["row"] == "sleep"].set_index("seed")
+        for row, words in (
+            ("delete slept", "deleting the units it changed"),
+            ("delete active", "deleting as many busy ones"),
+        ):
+            other = here[here["row"] == row].set_index("seed")
+            seeds = slept.index.intersection(other.index)
+            found = [
+                f"{measure} {_word(slept.loc[seeds, measure] - other.loc[seeds, measure])}" for measure in MEASURES
+            ]
+            lines.append(f"- Set {group}, sleep against {words}: {'; '.join(found)}.")
+    return "\n".join(lines)
+
+
+MARGIN = 2.0  # points below which a difference does not count
+
+
+def _word(differences: "pd.Series[float]") -> str:
+    values = differences.dropna()
+    if len(values) < 3:
+        return "not decided (fewer than three seeds)"
+    mean = float(values.mean())
+    reach = float(student.ppf(1 - LEVEL / 2, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    if abs(mean) + reach <= MARGIN:
+        return f"the same ({mean:+.1f})"
+    if abs(mean) - reach > 0:
+        return f"{'higher' if mean > 0 else 'lower'} ({mean:+.1f})"
+    return f"undecided ({mean:+.1f})"
