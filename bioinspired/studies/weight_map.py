@@ -363,10 +363,8 @@ def _questions(setting: Setting, row: Row, sources: list[Network]) -> tuple[Meas
     others = [name for name in setting.uniform if name != setting.primary_noise]
     asked += [(Corruption(name="uniform_noise", strength=width), noisy) for width in others]
     asked += [(Corruption(name="gaussian_noise", strength=sigma), noisy) for sigma in setting.gaussian]
-    asked += [(replace(primary(setting), eps=eps), attacked) for eps in setting.eps if eps != setting.primary_eps]
-    margin = Attack(name="pgd", eps=setting.primary_eps, steps=40, step_size="0.0625", loss="margin", random_start=True)
-    asked += [(margin, attacked), (Attack(name="fgsm", eps=setting.primary_eps), attacked)]
     asked += [
+        (Attack(name="fgsm", eps=setting.primary_eps), attacked),
         (Variance(name="noise", strength=setting.gaussian[0]), looked),
         (Variance(name="adversarial", strength=setting.primary_eps), looked),
     ]
