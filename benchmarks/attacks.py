@@ -17,17 +17,11 @@ input. Where a GPU is present the cases have the size of the literature (MNIST a
 BIOINSPIRED_DATA names), else that of scikit-learn's digits.
 """
 
-import ctypes
-import json
-import os
-import platform
 import random
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import foolbox
@@ -37,13 +31,13 @@ import torch.nn.functional as F
 import torchattacks
 from torch import Tensor, nn
 
+from benchmarks.machine import hardware, keep_memory, save, timed, versions
 from bioinspired.attacks import autoattack, pgd
 from bioinspired.attacks.gradient import iterates
 from bioinspired.data import load
 from bioinspired.networks.resnet18 import ResNet
 from bioinspired.trials import Data
 
-RESULTS = Path(__file__).parent / "results"
 STEPS = 100
 TORCHATTACKS, FOOLBOX, PYAUTOATTACK = "torchattacks", "Foolbox", "pyautoattack"
 BOUND, OURS_OFF, OURS = "bound", "ours, exit off", "ours"
@@ -192,28 +186,14 @@ def main() -> None:
     for goal in goals:
         reached = "reached    " if goal["reached"] else "not reached"
         print(f"{reached}  {min(goal['cases'].values()):6.2f} to {max(goal['cases'].values()):.2f}  {goal['goal']}")
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"attacks-{'gpu' if device.type == 'cuda' else 'cpu'}.json"
     content = {
         "hardware": hardware(device),
-        "versions": versions(),
+        "versions": versions("torch", "torchattacks", "foolbox", "pyautoattack"),
         "seconds": round(time.perf_counter() - start, 1),
         "goals": goals,
         "cases": [asdict(report) for report in reports],
     }
-    target.write_text(json.dumps(content, indent=1) + "\n")
-    print(f"written to {target}")
-
-
-def keep_memory() -> None:
-    """Tells glibc's malloc to keep freed memory and to map none; does nothing on other systems."""
-    trim_threshold, mmap_threshold, largest = -1, -3, 1 << 30
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return
-    mallopt(trim_threshold, largest)
-    mallopt(mmap_threshold, largest)
+    print(f"written to {save('attacks', device, content)}")
 
 
 def cases(size: Size, device: torch.device) -> list[Case]:
@@ -399,20 +379,6 @@ def measure(case: Case, repetitions: int, warm_ups: int) -> Report:
     return report
 
 
-def timed(attack: Callable[[], Tensor], device: torch.device) -> tuple[float, int | None]:
-    """Seconds of one run, and its largest memory where that is known."""
-    if device.type != "cuda":
-        start = time.process_time()
-        attack()
-        return time.process_time() - start, None
-    torch.cuda.reset_peak_memory_stats()
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    attack()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start, torch.cuda.max_memory_allocated()
-
-
 def judged(reports: list[Report]) -> list[dict[str, Any]]:
     """The goals as ratios within this run, case by case, and whether they are reached; the worst case counts."""
     attacks = [report for report in reports if report.attack.startswith("PGD") and report.case != "two operations"]
@@ -449,25 +415,6 @@ def show(report: Report) -> None:
         if row.bound is not None:
             facts.append(f"{row.bound:5.2f} of the bound")
         print(f"  {row.contender:16}", "  ".join(facts))
-
-
-def hardware(device: torch.device) -> dict[str, object]:
-    """What it ran on."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        name = models[0] if models else name
-    known: dict[str, object] = {"processor": name, "cores": os.cpu_count(), "threads": torch.get_num_threads()}
-    if device.type == "cuda":
-        known["accelerator"] = torch.cuda.get_device_name()
-    return known
-
-
-def versions() -> dict[str, str]:
-    """Of everything that takes part."""
-    packages = ("bioinspired", "torch", "torchattacks", "foolbox", "pyautoattack")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ def _percent(result: Result) -> NDArray[np.float64] | None:
 def _holding(headline: Headline, claims: Claims, study: Study, found: Sequence[Result], access: Access) -> Holding:
     """Worst case per image over the attacks of an access, at the claim's epsilon and at the twin's eps50."""
     if headline.unit != "points":
-        empty = Evidence(unit=headline.unit, reason="distances are not measured in this study")
+        empty = Evidence(unit=headline.unit, reason="a claim of distances has no ε to be judged at")
         return holds(headline, at_eps=empty, at_eps50=empty, access=access, failed=(), m=claims.m)
     attacks = [result for result in found if _has_access(result, access)]
     levels = sorted({r.measurement.question.eps for r in attacks if isinstance(r.measurement.question, Attack)})

@@ -1,4 +1,4 @@
-"""The benchmarks' measured files as tables: what `python -m benchmarks.attacks` left in benchmarks/results."""
+"""The benchmarks' measured files as tables: what `python -m benchmarks.NAME` left in benchmarks/results."""
 
 import json
 from pathlib import Path
@@ -11,9 +11,9 @@ from bioinspired.records import checkout
 from bioinspired.tables import NOTHING, badge, table
 
 
-def files() -> list[Path]:
-    """The measured files, one per kind of device; none before a benchmark has run."""
-    return sorted((checkout() / "benchmarks" / "results").glob("attacks-*.json"))
+def files(name: str) -> list[Path]:
+    """The measured files of a benchmark, one per kind of device; none before it has run."""
+    return sorted((checkout() / "benchmarks" / "results").glob(f"{name}-*.json"))
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -45,6 +45,45 @@ def goals(measured: dict[str, Any]) -> Styler:
 def cases(measured: dict[str, Any]) -> list[Styler]:
     """One table a case: seconds, speed, what came out, and what it cost in passes through the network."""
     return [_case(case) for case in measured["cases"]]
+
+
+def loops(measured: dict[str, Any]) -> Styler:
+    """An epoch of training by this library and by the usual loop."""
+    found = measured["loops"]
+    rows = [
+        {
+            "contender": row["contender"],
+            "seconds": f"{row['seconds']:.3f}",
+            "lowest, highest": "{:.3f}, {:.3f}".format(*row["spread"]),
+            "speed": f"× {max(r['seconds'] for r in found['rows']) / row['seconds']:.2f}",
+        }
+        for row in found["rows"]
+    ]
+    return table(pd.DataFrame(rows), f"One epoch: {_trained(measured)}, medians of {found['repetitions']} runs.")
+
+
+def schedules(measured: dict[str, Any]) -> Styler:
+    """Seconds and accuracy of a short and of a long schedule on equal data."""
+    rows = []
+    for row in measured["schedules"]:
+        accuracies = pd.Series(row["accuracies"]) * 100
+        rows.append(
+            {
+                "schedule": row["schedule"],
+                "epochs": row["epochs"],
+                "batch": row["batch"],
+                "seconds": f"{pd.Series(row['seconds']).median():.1f}",
+                "accuracy, %": f"{accuracies.mean():.2f} ± {accuracies.std(ddof=1):.2f}",
+                "seeds, test images": f"{len(accuracies)}, {row['images']:,}",
+            }
+        )
+    caption = f"Schedules on equal data: {_trained(measured)}. Mean over seeds ± standard deviation."
+    return table(pd.DataFrame(rows), caption)
+
+
+def _trained(measured: dict[str, Any]) -> str:
+    network = measured["network"]
+    return f"{network['architecture']} of width {network['width']} on {network['data']}, {network['size']} pixels"
 
 
 def _case(case: dict[str, Any]) -> Styler:
