@@ -92,6 +92,8 @@ def _trained(
     network: Network, hooks: Hooks | None, device: str | torch.device, progress: Callable[[float], None] | None
 ) -> Trained:
     recipe = network.recipe
+    if hooks is not None and hooks.fit is not None:
+        return _fitted(network, hooks, device, progress)
     train, test = data.load(network.data, "train", device), data.load(network.data, "test", device)
     train, held_out = _held_out(train, recipe.validation)
     test = data.select(test, Images(n=min(len(test.labels), -(-len(train.labels) // 4))))
@@ -152,6 +154,28 @@ def _trained(
     seconds = time.perf_counter() - begun
     model = model.eval().to(memory_format=torch.contiguous_format)
     return Trained(model, history, seconds, len(history["loss"]) * steps * batch)
+
+
+def _fitted(
+    network: Network, hooks: Hooks, device: str | torch.device, progress: Callable[[float], None] | None
+) -> Trained:
+    """A network whose defense trains it in its own way."""
+    recipe, train = network.recipe, data.load(network.data, "train", device)
+    train, _ = _held_out(train, recipe.validation)
+    model = assemble(network, device)
+    begun = time.perf_counter()
+    history = hooks.fit(
+        model,
+        images=train.images,
+        labels=train.labels,
+        epochs=recipe.epochs,
+        batch=recipe.batch,
+        rate=number(recipe.rate),
+        progress=progress or (lambda done: None),
+        device=device,
+    )
+    seconds = time.perf_counter() - begun
+    return Trained(model.eval(), history, seconds, recipe.epochs * len(train.labels))
 
 
 def assemble(network: Network, device: str | torch.device = "cpu") -> nn.Module:

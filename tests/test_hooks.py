@@ -137,6 +137,22 @@ def test_after_follows_a_training_that_the_defense_changed(module):
     assert trained.history["done"] == [1.0]
 
 
+def test_a_defense_may_train_its_model_itself(module):
+    def fit(model, *, images, labels, epochs, batch, rate, reach, progress):
+        assert (images.shape, labels.shape, epochs, batch, rate) == ((64, 1, 8, 8), (64,), 3, 16, 0.1)
+        progress(1.0)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.fill_(reach)
+        return {"error": [3.0, 2.0, 1.0]}
+
+    module.fit = fit
+    told = []
+    trained = training.make(defended(reach=7), progress=told.append)
+    assert all((parameter == 7).all() for parameter in trained.model.parameters())
+    assert (trained.history, told, trained.images) == ({"error": [3.0, 2.0, 1.0]}, [1.0], 3 * 64)
+
+
 def declared(base):
     return [
         kind for kind in vars(trials).values() if isinstance(kind, type) and issubclass(kind, base) and kind is not base
@@ -146,7 +162,7 @@ def declared(base):
 @pytest.mark.parametrize("kind", declared(Defense), ids=lambda kind: kind.__name__)
 def test_every_field_of_a_defense_reaches_one_of_its_functions(kind):
     module = importlib.import_module(f"bioinspired.defenses.{kind.kind}")
-    functions = [getattr(module, name) for name in ("apply", "regularizer", "after") if hasattr(module, name)]
+    functions = [getattr(module, name) for name in ("apply", "regularizer", "fit", "after") if hasattr(module, name)]
     assert functions
     taken = {name for function in functions for name in inspect.signature(function).parameters}
     assert {field.name for field in fields(kind)} - {"mask_seed"} <= taken
