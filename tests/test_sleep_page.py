@@ -1,0 +1,230 @@
+"""The sleep chapter's study, tables and figures: from made-up records whose numbers the test chooses."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from filled import fill, first
+
+from bioinspired import chapter, studies
+from bioinspired.assessment import criteria
+from bioinspired.claims import load
+from bioinspired.figures import sleep as figures
+from bioinspired.keys import key, number
+from bioinspired.records import Store, checkout, pack
+from bioinspired.results import read
+from bioinspired.studies.sleep import FOR_ATTACKS, FOR_DISTORTIONS, A, B, scaled
+from bioinspired.tables import sleep as tables
+from bioinspired.trials import Attack, Clean, Measurement, Study, Trial
+from bioinspired.trials.sleep import Coded, Distortion, FGSMScan, Rectified, Sleep, SleepLayers, SleepSearch
+
+PICTURES = ("deciding", "distortions", "scan", "course", "fields", "weights", "busy", "correlations", "classes")
+N = 200
+
+BLUR = {"standard": 0.6, "sleep A": 0.8, "delete slept (A)": 0.8, "delete active (A)": 0.7, "sleep B": 0.5}
+
+
+def share(trial: Trial, measurement: Measurement) -> float:
+    """Blur tells rows apart; everything else is the same for all; seeds differ by a little."""
+    wiggle = 0.005 * (trial.network.seed % 2)
+    question = measurement.question
+    if isinstance(question, Distortion) and question.process == "blur":
+        return BLUR.get(trial.label, 0.4) + wiggle
+    return 0.9 - wiggle if isinstance(question, Clean) else 0.5
+
+
+def complete(store: Store, study: Study) -> None:
+    """Adds to made-up records what only this chapter's questions and defenses leave."""
+    for trial in study.trials:
+        more = {key(m): _more(store, trial, m) for m in trial.measurements}
+
+        def change(record, trial=trial, more=more):
+            measurements = {}
+            for asked, entry in record.measurements.items():
+                bits = entry.get("bits", {}) | more[asked].pop("bits", {})
+                measurements[asked] = entry | {"bits": bits} | more[asked]
+            curves = _curves() if isinstance(trial.network.defense, Sleep) else {}
+            return dataclasses.replace(record, measurements=measurements, training=curves)
+
+        store.update(key(trial.network), change)
+
+
+def _more(store: Store, trial: Trial, measurement: Measurement) -> dict:
+    question = measurement.question
+    if isinstance(question, FGSMScan):
+        scan = 40.0 if trial.label == "sleep B" else 30.0
+        distances = [None if i < 10 else 0.1 if i < N / 2 else 0.0 for i in range(N)]
+        return {"values": {"value": [scan] * N, "distance": distances, "curve": [90.0, 50.0, 10.0]}}
+    if isinstance(question, Rectified):
+        return {"values": {"recall": [90.0] * 9 + [None]}}
+    if isinstance(question, SleepSearch):
+        return {"values": {"best": [0.1, 0.2], "score": [50.0], "start": [40.0], "candidates": [96.0]}}
+    if isinstance(question, Coded):
+        half = pack(first(0.5, N))
+        return {"bits": {"clean": half, "stayed": half}, "values": {"distance": [0.01] * N}}
+    if isinstance(question, SleepLayers):
+        return {"artifact": store.save_artifact(key(trial.network), key(measurement), _arrays())}
+    return {}
+
+
+def _curves() -> dict[str, list[float]]:
+    names = ["accuracy", "silent_1", "silent_2"]
+    names += [f"{what}_{k}" for what in ("spikes", "changed") for k in (1, 2, 3)]
+    return {"step": [0.0, 1.0, 100.0]} | {name: [0.0, 0.1, 0.2] for name in names}
+
+
+def _arrays() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    arrays: dict[str, np.ndarray] = {"fields": random.normal(size=(2, 3, 8, 8)).astype(np.float16)}
+    for layer in (1, 2, 3):
+        arrays[f"changed_{layer}"] = np.arange(30) < 5
+        arrays[f"edges_{layer}"] = np.linspace(-1, 1, 11).astype(np.float32)
+        arrays[f"weights_{layer}"] = random.integers(0, 99, (2, 10)).astype(np.int32)
+        arrays[f"activity_{layer}"] = random.random((2, 30)).astype(np.float16)
+        arrays[f"correlation_{layer}"] = random.random((2, 10, 10)).astype(np.float16)
+    return arrays
+
+
+def _needed(trial: Trial) -> bool:
+    return trial.label in (*BLUR, "source search", "distilled as coded", "fine-tuned on FGSM")
+
+
+def _shortened(trial: Trial) -> Trial:
+    levels = ("noise 0.3", "blur 2.5", "blur 4")
+    asked = [m for m in trial.measurements if not isinstance(m.question, Distortion) or m.question.name in levels]
+    return dataclasses.replace(trial, measurements=tuple(m for m in asked if not isinstance(m.question, Attack)))
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> chapter.Chapter:
+    """The study at full scale, every measurement made up."""
+    store = Store(tmp_path_factory.mktemp("full"), "full")
+    study = studies.study("sleep", "full")
+    core = dataclasses.replace(study, trials=tuple(map(_shortened, filter(_needed, study.trials))))
+    fill(store, core, share, n=N)
+    complete(store, core)
+    return chapter.Chapter(core, store)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> chapter.Chapter:
+    return chapter.Chapter(studies.study("sleep", "full"), Store(tmp_path_factory.mktemp("empty"), "full"))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_figures_are_drawn_from_nothing_and_from_everything(
+    name: str, full: chapter.Chapter, empty: chapter.Chapter
+) -> None:
+    for page in (empty, full):
+        figure = getattr(figures, name)(page)
+        assert figure.axes
+        said = {text.get_text() for axis in figure.axes for text in axis.texts}
+        assert ("not measured yet" in said) == (page is empty)
+
+
+def test_tables_are_made_from_nothing(empty: chapter.Chapter) -> None:
+    for name in ("deciding", "paired", "rows", "distances", "searches", "cells"):
+        assert getattr(tables, name)(empty).to_html()
+    assert tables.white_box(empty, eps="0.1").to_html()
+    assert tables.benchmark().to_html()
+    assert "not decided" in tables.reading(empty)
+
+
+def test_the_deciding_differences_are_those_of_the_records(full: chapter.Chapter) -> None:
+    found = tables.paired(full).data.set_index(["sleep", "minus"])["blur"]
+    assert found["set A", "waking"].startswith("+20.0")
+    assert found["set A", "delete slept"] == "+0.0 [+0.0, +0.0]"
+    assert found["set A", "delete active"].startswith("+10.0")
+    assert found["set B", "waking"].startswith("-10.0")
+    text = tables.reading(full)
+    assert "Set A, sleep against deleting the units it changed: clean the same (+0.0); noise the same" in text
+    assert "blur higher (+10.0)" in text
+
+
+def test_differences_have_students_interval() -> None:
+    """Differences 1, 2, 3, 4, 5: mean 3, s = 1.5811, t(.975, 4) = 2.7764, so 3 -+ 1.9633."""
+    import pandas as pd
+
+    assert tables._difference(pd.Series([1.0, 2, 3, 4, 5])) == "+3.0 [+1.0, +5.0]"
+    assert tables._word(pd.Series([1.0, 2, 3, 4, 5])) == "higher (+3.0)"
+    assert tables._word(pd.Series([-9.0, 9, 9])).startswith("undecided")
+
+
+def test_medians_count_wrong_images_at_zero_or_leave_them_out(full: chapter.Chapter) -> None:
+    """100 of 200 images are first right, 10 of them never fooled, 90 at 0.1; the others are wrong from the start."""
+    shown = tables.distances(full).data.set_index(["attack", "network"])
+    row = shown.loc[("fgsm as coded", "standard")]
+    assert row["median, all images"] == "0.05"
+    assert row["median, first right"] == "0.1"
+    assert row["success, %"] == "95"
+
+
+def test_verdicts_use_the_scan_of_set_b_and_the_blur_of_set_a(full: chapter.Chapter) -> None:
+    found = {assessment.headline.id: assessment.verdict for assessment in full.assessments}
+    assert found["fgsm"].effect == pytest.approx(10)
+    assert found["blur"].effect == pytest.approx(20)
+    assert found["noise"].effect == pytest.approx(0)
+    assert found["cost"].effect == pytest.approx(0)
+
+
+# The study
+
+
+def test_every_claim_is_measured_at_full_scale_on_both_sides() -> None:
+    study = studies.study("sleep", "full")
+    labels = {key(trial.network): trial.label for trial in study.trials}
+    fed: dict[str, dict[str, int]] = {}
+    for (network, _), stamped in criteria(study).items():
+        for claim in stamped:
+            count = fed.setdefault(claim, {})
+            count[labels[network]] = count.get(labels[network], 0) + 1
+    for headline in load("sleep").headlines:
+        assert set(fed[headline.id]) == {headline.defended, headline.baseline}
+        assert all(count == 5 for count in fed[headline.id].values()), "five seeds a side, once each"
+
+
+def test_parameter_sets_are_the_released_ones() -> None:
+    names = ("rate", "inc", "dec", "beta1", "beta2", "beta3", "alpha")
+    assert [number(getattr(A, name)) for name in names] == [
+        39.037119, 0.063997, 0.069220, 36.186585, 23.362736, 36.384713, 2.193698
+    ]  # fmt: skip
+    assert [number(getattr(B, name)) for name in names] == [
+        455.364521, 0.066056, 0.054991, 22.687400, 48.092672, 18.983305, 34.657870
+    ]  # fmt: skip
+    assert (A.steps, B.steps) == (27_105, 3_365)
+
+
+def test_narrow_networks_get_larger_changes_and_the_same_thresholds() -> None:
+    small = scaled(B, 300)
+    assert number(small.inc) == pytest.approx(2 * 0.066056, abs=1e-6)
+    assert number(small.dec) == pytest.approx(2 * 0.054991, abs=1e-6)
+    assert dataclasses.replace(small, inc=B.inc, dec=B.dec) == B
+    assert key(scaled(B, 1_200)) == key(B)
+
+
+def test_searches_never_share_a_seed_with_what_is_reported() -> None:
+    study = studies.study("sleep", "full")
+    searched = {trial.network.seed for trial in study.trials if trial.label == "source search"}
+    assert searched == {0, 1}
+    assert not searched & {trial.network.seed for trial in study.trials if trial.label != "source search"}
+    budgets = {
+        (m.question.candidates, m.question.generations, m.question.scored)
+        for trial in study.trials
+        for m in trial.measurements
+        if isinstance(m.question, SleepSearch)
+    }
+    assert len(budgets) == 1, "sleep and its controls have the same budget"
+
+
+def test_searched_constants_are_those_of_the_published_search() -> None:
+    """What the study names as searched stands in a committed record, number by number."""
+    found = [result for result in read(studies.study("sleep", "full"), Store(checkout() / "results", "full"))
+             if isinstance(result.measurement.question, SleepSearch)]  # fmt: skip
+    for objective, constants in (("fgsm", FOR_ATTACKS), ("distortion", FOR_DISTORTIONS)):
+        for name, defense in constants.items():
+            best = next(result.values("best") for result in found
+                        if (result.measurement.question.name, result.measurement.question.objective)
+                        == (name, objective))  # fmt: skip
+            plain = [getattr(defense, field.name) for field in dataclasses.fields(defense)]
+            numbers = [number(value) for value in plain if isinstance(value, str) and value[0].isdigit()]
+            assert numbers[: len(best)] == pytest.approx(best.tolist(), rel=1e-9)
