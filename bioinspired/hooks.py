@@ -13,7 +13,8 @@
         starts from the undefended network of the same data, architecture, recipe and seed.
 
 Beside these, a function names those fields of the declaration that it wants; strengths come as numbers, data as their
-training images. The model has the parts `normalize` and `network`. The module is imported only here, so that a network depends on no other defense.
+training images. The model has the parts `normalize` and `network`. The module is imported only here, so that a network
+depends on no other defense.
 """
 
 import dataclasses
