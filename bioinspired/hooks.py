@@ -77,9 +77,8 @@ class Hooks:
         def call(model: nn.Module, *, device: str | torch.device = "cpu", **given: Any) -> Any:
             known = inspect.signature(function).parameters
             generator = stream(self._seed, "defense", device)
-            options = {name: _loaded(value, device) for name, value in self._options.items()}
-            offered = options | given | {"generator": generator}
-            return function(model, **{key: value for key, value in offered.items() if key in known})
+            offered = self._options | given | {"generator": generator}
+            return function(model, **{key: _loaded(value, device) for key, value in offered.items() if key in known})
 
         return call
 
