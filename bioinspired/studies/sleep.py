@@ -130,6 +130,7 @@ class Setting:
     restarts: int
     searched: int
     hard: int
+    boundary_steps: int
     checked: int
     deepfool: int
     eps: Strength
@@ -164,6 +165,7 @@ MNIST = Setting(
     restarts=2,
     searched=50,
     hard=30,
+    boundary_steps=2_000,
     checked=100,
     deepfool=100,
     eps="0.1",
@@ -179,19 +181,26 @@ DIGITS = replace(
     trained_seeds=(0, 1, 2),
     sweep_seeds=(0,),
     search_seeds=(),
+    longest=9_000,
+    adversary=PGDTraining(eps="0.1", steps=1, step_size="1"),
     variances=("0.1", "0.3", "0.7"),
     sigmas=("0.5", "1.5", "2.5"),
     tuned_sigma="1.5",
     rectified=None,
     distorted=None,
-    scanned=None,
+    scanned=200,
     attacked=100,
     restarts=2,
-    searched=50,
-    hard=50,
+    searched=20,
+    hard=20,
+    boundary_steps=500,
+    checked=60,
     deepfool=50,
     retraining=SleepRetraining(method="fgsm", changed=120, epochs=16, batch=20),
-    changes="networks of width 200 on scikit-learn's 8x8 digits, up-sampled to 16x16; sleep re-scaled with the width",
+    changes=(
+        "networks of width 200 on scikit-learn's 8x8 digits, up-sampled to 16x16; sleep re-scaled with the width and "
+        "at most 9,000 steps long"
+    ),
 )
 SMOKE = replace(
     DIGITS,
@@ -435,7 +444,7 @@ def _once(setting: Setting, row: Row, network: Network, twin: Network) -> tuple[
     if row.label in SHOWN and setting.hard:
         few = Images(n=setting.hard)
         hard: list[Question] = [Coded(name="deepfool", steps=99), Coded(name="jsma", steps=500)]
-        hard.append(Distance(name="boundary", norm="l2", steps=2_000))
+        hard.append(Distance(name="boundary", norm="l2", steps=setting.boundary_steps))
         asked += [Measurement(question=question, images=few) for question in hard]
         if row.instead == "sleep":
             checked = Images(n=setting.checked)
