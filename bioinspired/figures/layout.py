@@ -14,11 +14,13 @@ from bioinspired.chapter import Chapter
 
 WIDTH = 7.2  # inches; the text column of the rendered book
 
+Colour = tuple[float, float, float]
+
 sns.set_theme(style="whitegrid", palette="colorblind", context="notebook", font_scale=0.85)
 plt.rcParams["figure.dpi"] = 144
 
 
-def palette(labels: Sequence[str]) -> dict[str, tuple[float, float, float]]:
+def palette(labels: Sequence[str]) -> dict[str, Colour]:
     """One colour per label, the same in every figure of a chapter: hues for the baselines, shades for the rest."""
     others = [label for label in labels if label not in BASELINES]
     return dict(zip(BASELINES, sns.color_palette("colorblind", len(BASELINES)), strict=True)) | dict(

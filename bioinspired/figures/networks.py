@@ -1,13 +1,13 @@
 """What networks answered, as curves over a strength and as images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
 from bioinspired.chapter import Chapter
-from bioinspired.figures.layout import WIDTH, finish, image, legend, nothing, palette, targets
+from bioinspired.figures.layout import WIDTH, Colour, finish, image, legend, nothing, palette, targets
 from bioinspired.results import Result
 from bioinspired.trials import Gallery
 
@@ -58,13 +58,16 @@ def gallery(chapter: Chapter, labels: Sequence[str], *, columns: int = 8) -> Fig
     return finish(figure)
 
 
-def curves(chapter: Chapter, rows: pd.DataFrame, *, xlabel: str, ylabel: str) -> Figure:
+def curves(
+    chapter: Chapter, rows: pd.DataFrame, *, xlabel: str, ylabel: str, colours: Mapping[str, Colour] | None = None
+) -> Figure:
     """Percent right against the strength, from the clean accuracy at 0: mean over seeds, band from lowest to highest.
 
     Args:
         chapter: whose clean accuracies and colours are used.
         rows: of `chapter.frame`.
         xlabel, ylabel: of the axes.
+        colours: by label; None takes those of the whole chapter, which lie close together where it has many rows.
     """
     figure, axis = plt.subplots(figsize=(WIDTH, 3.8))
     axis.set(xlabel=xlabel, ylabel=ylabel, ylim=(-2, 102))
@@ -73,7 +76,7 @@ def curves(chapter: Chapter, rows: pd.DataFrame, *, xlabel: str, ylabel: str) ->
         return finish(figure)
     clean = chapter.frame[(chapter.frame["kind"] == "clean") & chapter.frame["label"].isin(rows["label"])]
     rows = pd.concat([clean.assign(strength=0.0), rows])
-    colours = palette(targets(chapter))
+    colours = colours or palette(targets(chapter))
     for number, label in enumerate(dict.fromkeys(rows["label"])):
         seeds = rows[rows["label"] == label].groupby("strength")["unconditional"]
         mean, low, high = seeds.mean(), seeds.min(), seeds.max()
