@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from bioinspired.keys import Strength, key, strength
 from bioinspired.records import Store
 from bioinspired.results import Result, read
 from bioinspired.results import strength as strength_of
-from bioinspired.trials import Attack, Clean, Corruption, Distance, Measurement, Study
+from bioinspired.trials import PAPERS_SCHEDULE, Attack, Clean, Corruption, Distance, Measurement, Study
 
 Access = Literal["the paper's", "white box"]
 UNDEFENDED = "standard"
@@ -89,6 +89,7 @@ def _exact(text: Strength | None) -> Strength | None:
 def _assess(headline: Headline, claims: Claims, study: Study, found: list[Result]) -> Assessment:
     used = [result for result in found if _feeds(headline, result)]
     evidence = _evidence(headline, study, used)
+    evidence = replace(evidence, bridge=_bridge(headline, study, found, evidence))
     return Assessment(
         headline=headline,
         verdict=verdict(headline, evidence, m=claims.m),
@@ -96,6 +97,13 @@ def _assess(headline: Headline, claims: Claims, study: Study, found: list[Result
         white_box=_holding(headline, claims, study, found, "white box"),
         used=tuple(used),
     )
+
+
+def _bridge(headline: Headline, study: Study, found: list[Result], evidence: Evidence) -> float | None:
+    """The effect at the paper's own schedule minus the effect at this one; None where one of them was not measured."""
+    long = replace(headline, defended=headline.defended + PAPERS_SCHEDULE, baseline=headline.baseline + PAPERS_SCHEDULE)
+    theirs = _evidence(long, study, [result for result in found if _feeds(long, result)])
+    return theirs.mean() - evidence.mean() if theirs.tested and evidence.tested else None
 
 
 def _feeds(headline: Headline, result: Result) -> bool:

@@ -174,6 +174,15 @@ def test_an_endpoint_describes_one_attack_exactly(study):
     assert not answers(endpoint, match[0], [])
 
 
+def test_a_bridge_that_differs_makes_the_short_schedules_verdict_inconclusive(store):
+    study = replace(studies.study("defective_conv", "full", dataset="mnist", seeds=SEEDS), scale="laptop")
+    rates = {"standard": 0.3, "keep 0.1": 0.6, "standard, paper's schedule": 0.3, "keep 0.1, paper's schedule": 0.6}
+    fill(store, study, by_label(rates))
+    assert found(study, store, "transfer").verdict.word == "seen at small scale"
+    fill(store, study, by_label(rates | {"keep 0.1, paper's schedule": 0.3}))
+    assert found(study, store, "transfer").verdict.word == "inconclusive"
+
+
 def test_the_effect_of_distances_is_a_factor_of_medians(study, store):
     def share(trial, measurement):
         if isinstance(measurement.question, Distance):

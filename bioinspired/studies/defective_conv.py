@@ -19,6 +19,9 @@ The grid at `full`, where rows x seeds are trained as below (n images unless sai
     data      width  schedule   main   sweep  sources  surrogates  n      boundary
     cifar10   64     18 epochs  6 x 3  8 x 3  2 x 3    8 + 1       5,000  5,000 steps on 100
     mnist     8      2 epochs   6 x 3  8 x 1  2 x 3    4 + 1       1,000  1,000 steps on 50
+
+In the tier `wide`, besides, a bridge to the paper's own schedule (350 epochs, on MNIST 50): standard, keep 0.3, keep 0.1
+x 2 seeds.
 """
 
 from collections.abc import Mapping
@@ -26,8 +29,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bioinspired.keys import Strength
-from bioinspired.recipes import SHORT
+from bioinspired.recipes import DEFECTIVE_CONV, SHORT
 from bioinspired.trials import (
+    PAPERS_SCHEDULE,
     Architecture,
     Attack,
     Checked,
@@ -60,6 +64,7 @@ DATASETS = {
 SHOWN = ("standard", "keep 0.1", "pgd-trained")
 CHECKED = ("keep 0.1",)
 GREY = "keep 0.1"
+BRIDGE = ("standard", "keep 0.3", "keep 0.1")  # rows that are trained by the paper's own schedule too
 NEAREST = ("standard", "keep 0.1", "pgd-trained")  # rows whose smallest perturbations are searched
 SOURCE_SEED = 100  # sources are trained with this seed and the two after it; targets stay below
 SURROGATE_SEED = 200
@@ -93,6 +98,7 @@ class Setting:
     check_images: int
     images: int | None
     patches: tuple[Strength, ...] = ()
+    paper: Recipe | None = None
     changes: str
 
 
@@ -221,6 +227,7 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         boundary=_boundary(5_000),
         boundary_images=100,
         patches=("2", "4", "8"),
+        paper=DEFECTIVE_CONV["cifar10"],
         sigmas=("8/255", "16/255", "32/255"),
         gallery=COLOUR[1],
         auto=Attack(name="autoattack", eps="8/255"),
@@ -234,6 +241,7 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         MNIST,
         data=Data(name="mnist", size=28),
         recipe=SHORT["mnist"],
+        paper=DEFECTIVE_CONV["mnist"],
         boundary_images=50,
         auto_images=200,
         check_images=100,
@@ -266,6 +274,11 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
         for seed in seeds or setting.sweep_seeds:
             asked = _questions(setting, sources, (setting.white_box[-1],))
             out.append(_trial(setting, label, seed, options, asked))
+    for label in BRIDGE if setting.paper is not None else ():
+        for seed in main[:2]:
+            options = _main(setting)[label] | {"recipe": setting.paper}
+            asked = _questions(setting, sources, setting.white_box)
+            out.append(replace(_trial(setting, label + PAPERS_SCHEDULE, seed, options, asked), tier="wide"))
     return Study(
         name="defective_conv",
         scale=scale,

@@ -29,10 +29,11 @@ from bioinspired.trials.questions import (
     Loss,
     Question,
 )
-from bioinspired.trials.studies import Images, Measurement, Scale, Study, Tier, Trial
+from bioinspired.trials.studies import PAPERS_SCHEDULE, Images, Measurement, Scale, Study, Tier, Trial
 from bioinspired.trials.weight_map import Band, GradientSpectrum, Maps, Rescaled, Shift, Variance, WeightMap
 
 __all__ = [
+    "PAPERS_SCHEDULE",
     "Architecture",
     "Attack",
     "Band",

@@ -110,6 +110,13 @@ class Rectified(Question):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelScore(Question):
+    """The score of each image's label; see `bioinspired.questions.label_score`."""
+
+    kind: ClassVar = "label_score"
+
+
+@dataclass(frozen=True, kw_only=True)
 class SleepLayers(Question):
     """What sleep did to weights and activations; the source is the waking network."""
 

@@ -11,6 +11,9 @@ from bioinspired.trials.questions import Attack, Question
 Tier = Literal["core", "wide"]
 Scale = Literal["smoke", "laptop", "full"]
 
+PAPERS_SCHEDULE = ", paper's schedule"
+"""What follows a label where the network was trained by the paper's own schedule: a bridge to the short one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
