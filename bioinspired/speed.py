@@ -59,7 +59,7 @@ def loops(measured: dict[str, Any]) -> Styler:
         }
         for row in found["rows"]
     ]
-    return table(pd.DataFrame(rows), f"One epoch: {_trained(measured)}, medians of {found['repetitions']} runs.")
+    return table(pd.DataFrame(rows), f"One epoch with crops and flips: {_trained(measured)}, medians of {found['repetitions']} runs.")
 
 
 def schedules(measured: dict[str, Any]) -> Styler:
