@@ -20,7 +20,7 @@ The grid at `full`, where rows x seeds are trained as below (n images unless sai
     cifar10   64     18 epochs  6 x 3  8 x 3  2 x 3    8 + 1       5,000  5,000 steps on 100
     mnist     8      2 epochs   6 x 3  8 x 1  2 x 3    4 + 1       1,000  1,000 steps on 50
 
-In the tier `wide`, besides, a bridge to the paper's own schedule (350 epochs, on MNIST 50): standard, keep 0.3, keep 0.1
+In the tier `wide`, besides, a bridge to the paper's own schedule (350 epochs, on MNIST 50): standard, keep 0.3, 0.1
 x 2 seeds.
 """
 
