@@ -159,16 +159,16 @@ DIGITS = Setting(
         salt_and_pepper=("0.1", "0.2", "0.3"),
         fgsm=("0.05", "0.1", "0.2"),
         white_box=("0.05", "0.1", "0.2"),
-        auto=(("linf", "0.05"),),
+        auto=(("linf", "0.1"),),
         band="0.1",
     ),
     effort=Effort(
         images=None,
-        white_box_images=360,
+        white_box_images=200,
         white_box_steps=10,
         boundary_images=20,
-        boundary_steps=(200,),
-        spectrum=(RadialSpectrum(search="boundary", steps=1000), RadialSpectrum(search="fmn", steps=30)),
+        boundary_steps=(200, 1000),
+        spectrum=(RadialSpectrum(search="fmn", steps=30),),
         spectrum_images=20,
         fmn_images=100,
         fmn_steps=30,
@@ -176,7 +176,7 @@ DIGITS = Setting(
         corrupted_images=360,
         similar_images=1000,
         auto_images=50,
-        check_images=50,
+        check_images=30,
     ),
     changes="networks of width 8 trained for eight epochs on scikit-learn's 8x8 digits, up-sampled to 12x12",
 )  # fmt: skip
@@ -522,9 +522,9 @@ def _once(setting: Setting, label: str, sources: Mapping[str, Network], *, twin:
             asked += _moved(setting, "fgsm", grids.fgsm[-1:], source)
         asked += _moved(setting, "mi_fgsm", grids.fgsm[-1:], source)
     bands = [Band(name=band, eps=grids.band, steps=effort.white_box_steps) for band in BANDS]
-    asked += [_on(setting, question, effort.white_box_images) for question in bands]
+    asked += [_on(setting, question, effort.fmn_images) for question in bands]
     middle = grids.white_box[len(grids.white_box) // 2]
-    asked.append(_on(setting, FeatureAttack(eps=middle, steps=effort.white_box_steps), effort.white_box_images))
+    asked.append(_on(setting, FeatureAttack(eps=middle, steps=effort.white_box_steps), effort.fmn_images))
     asked.append(Measurement(question=Similarities(), images=Images(n=effort.similar_images, split="train")))
     if label in SHOWN:
         attack = Attack(name="pgd", eps=middle, steps=effort.white_box_steps, step_size="0.25", random_start=True)
