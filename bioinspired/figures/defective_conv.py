@@ -81,7 +81,7 @@ def surrogates(chapter: Chapter, label: str = "keep 0.1") -> Figure:
 def steps(chapter: Chapter) -> Figure:
     """Accuracy under white-box PGD against its steps, on the seed and images that the page shows one by one."""
     rows = chapter.frame
-    rows = rows[(rows["name"] == "pgd") & (rows["source"] == "") & (rows["kind"] == "attack")]
+    rows = rows[(rows["name"] == "pgd") & (rows["source"] == "") & (rows["kind"] == "attack") & (rows["loss"] == "ce")]
     counts = rows.groupby(["label", "eps", "n"])["steps"].transform("nunique")
     rows = rows[counts > 1]
     figure, axis = plt.subplots(figsize=(WIDTH, 3.2))

@@ -45,6 +45,7 @@ from bioinspired.trials import (
     Gallery,
     GradientNorm,
     Images,
+    Loss,
     Measurement,
     Network,
     PGDTraining,
@@ -64,6 +65,7 @@ DATASETS = {
 SHOWN = ("standard", "keep 0.1", "pgd-trained")
 CHECKED = ("keep 0.1",)
 GREY = "keep 0.1"
+LOSSES: tuple[Loss, ...] = ("margin", "dlr")  # that PGD climbs beside the cross-entropy
 BRIDGE = ("standard", "keep 0.3", "keep 0.1")  # rows that are trained by the paper's own schedule too
 NEAREST = ("standard", "keep 0.1", "pgd-trained")  # rows whose smallest perturbations are searched
 SOURCE_SEED = 100  # sources are trained with this seed and the two after it; targets stay below
@@ -132,7 +134,7 @@ DIGITS = Setting(
     surrogates=(1, 3),
     stop_at="0.96",
     transfer=_transfer("0.1", "0.2"),
-    white_box=tuple(_white_box(eps, steps=20) for eps in ("0.05", "0.1", "0.2")),
+    white_box=tuple(_white_box(eps, steps=20) for eps in ("0.05", "0.1", "0.2", "0.3")),
     steps=(1, 5, 20, 100),
     boundary=_boundary(500),
     boundary_images=12,
@@ -272,7 +274,7 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
             out.append(_trial(setting, label, seed, options, asked))
     for label, options in _sweep(setting).items():
         for seed in seeds or setting.sweep_seeds:
-            asked = _questions(setting, sources, (setting.white_box[-1],))
+            asked = _questions(setting, sources, setting.white_box[-3:][:1])
             out.append(_trial(setting, label, seed, options, asked))
     for label in BRIDGE if setting.paper is not None else ():
         for seed in main[:2]:
@@ -393,8 +395,10 @@ def _shown(setting: Setting, label: str, twin: Network) -> tuple[Measurement, ..
         images = Images(n=setting.check_images)
         asked.append(Measurement(question=Gallery(attack=setting.gallery)))
         asked.append(Measurement(question=GradientNorm(), images=Images(n=setting.images)))
-        middle = setting.white_box[len(setting.white_box) // 2].eps
-        asked += [Measurement(question=_white_box(middle, steps=steps), images=images) for steps in setting.steps]
+        middle = setting.white_box[-2:][0].eps
+        attacks = [_white_box(middle, steps=steps) for steps in setting.steps]
+        attacks += [replace(_white_box(middle, steps=20), loss=loss) for loss in LOSSES]
+        asked += [Measurement(question=attack, images=images) for attack in attacks]
         if setting.auto is not None:
             asked.append(Measurement(question=setting.auto, images=Images(n=setting.auto_images)))
     if label in CHECKED and setting.checks is not None:

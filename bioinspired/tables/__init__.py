@@ -2,7 +2,7 @@
 
 from bioinspired.tables.claims import cells, holdings, verdicts
 from bioinspired.tables.layout import NOTHING, SPREAD, badge, cross, interval, small, spread, table, with_interval
-from bioinspired.tables.networks import accuracies, autoattack, checks, noise, transfer, white_box
+from bioinspired.tables.networks import accuracies, autoattack, checks, noise, transfer, white_box, worst_case
 from bioinspired.tables.records import cost, provenance, status
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "verdicts",
     "white_box",
     "with_interval",
+    "worst_case",
 ]

@@ -48,14 +48,15 @@ def controls(chapter: Chapter, *, eps: str, source: str) -> Styler:
     eps = strength(eps)
     pgd = (frame["kind"] == "attack") & (frame["name"] == "pgd") & (frame["source"] == "")
     noisy = frame["name"] == "gaussian_noise_clipped"
-    strongest = frame[pgd].sort_values("strength")["eps"].iloc[-1] if pgd.any() else "largest"
-    loudest = frame[noisy].sort_values("strength")["eps"].iloc[-1] if noisy.any() else "largest"
+    shared = frame[pgd].groupby(["strength", "eps"])["label"].nunique() if pgd.any() else None
+    attacked = "none" if shared is None else str(shared[shared == shared.max()].index[-1][1])
+    loudest = frame[noisy].sort_values("strength")["eps"].iloc[-1] if noisy.any() else "none"
     ensemble = (frame["name"] == "mi_fgsm") & frame["source"].str.contains("resnet18")
     columns = {
         "clean": frame["kind"] == "clean",
         f"PGD from {source}, ε = {eps}": (frame["name"] == "pgd") & (frame["source"] == source) & (frame["eps"] == eps),
         f"momentum from all sources, ε = {eps}": ensemble,
-        f"white box, ε = {strongest}": pgd & (frame["eps"] == strongest),
+        f"white box, ε = {attacked}": pgd & (frame["eps"] == attacked) & (frame["loss"] == "ce"),
         f"noise, σ = {loudest}": noisy & (frame["eps"] == loudest),
     }
     targets = list(dict.fromkeys(t.label for t in chapter.study.trials if not t.label.startswith("source")))

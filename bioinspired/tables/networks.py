@@ -1,8 +1,10 @@
 """What networks answered: clean, moved from other networks, attacked, corrupted, and whether that can be trusted."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -10,6 +12,7 @@ from bioinspired.chapter import Chapter
 from bioinspired.keys import strength
 from bioinspired.results import strength as strength_of
 from bioinspired.tables.layout import NOTHING, SPREAD, badge, cross, spread, table, with_interval
+from bioinspired.trials import Attack, Question
 
 
 def accuracies(chapter: Chapter) -> Styler:
@@ -31,7 +34,8 @@ def transfer(chapter: Chapter, *, eps: str, metric: str = "unconditional") -> St
 def white_box(chapter: Chapter) -> Styler:
     """Rows: networks; columns: epsilon; percent right under white-box PGD, an upper bound."""
     rows = chapter.frame
-    rows = rows[(rows["kind"] == "attack") & (rows["source"] == "") & (rows["name"] == "pgd")]
+    rows = rows[(rows["kind"] == "attack") & (rows["source"] == "") & (rows["name"] == "pgd") & (rows["loss"] == "ce")]
+    rows = rows[rows["n"] == rows.groupby("label")["n"].transform("max")]
     caption = f"Accuracy under white-box PGD, %: upper bounds. {SPREAD}"
     return cross(rows, "eps", "unconditional", prefix="ε = ", caption=caption)
 
@@ -53,6 +57,37 @@ def autoattack(chapter: Chapter) -> Styler:
     columns = ["network", "seed", "norm, ε", "images", "accuracy, %", "passes per image"]
     caption = "AutoAttack: accuracy (an upper bound) with its 95 % interval over images; forward + backward passes."
     return table(pd.DataFrame(out, columns=columns), caption)
+
+
+def worst_case(chapter: Chapter) -> Styler:
+    """White-box attacks side by side on the same images, and the worst of them image by image: upper bounds.
+
+    The epsilon and the images are those that most kinds of attacks were asked of; one seed, the first.
+    """
+    attacks = [r for r in chapter.results if isinstance(r.measurement.question, Attack) and not r.source]
+    by_eps = Counter(strength_of(r.measurement) for r in attacks)
+    eps = by_eps.most_common(1)[0][0] if by_eps else ""
+    rows = {}
+    for label in dict.fromkeys(result.label for result in attacks):
+        mine = [r for r in attacks if r.label == label and strength_of(r.measurement) == eps and r.correct is not None]
+        mine = [r for r in mine if r.seed == mine[0].seed]
+        names = {_attack(r.measurement.question): r for r in mine}
+        if len(names) > 2:
+            n = min(result.n for result in mine)
+            held = {name: r.correct[:n] for name, r in names.items() if r.correct is not None}
+            shown = {name: f"{100 * bits.mean():.0f}" for name, bits in held.items()}
+            together = 100 * float(np.logical_and.reduce(list(held.values())).mean())
+            rows[label] = {"images": str(n)} | shown | {"worst case per image": with_interval(together, n)}
+    frame = pd.DataFrame(rows).T.fillna(NOTHING).rename_axis("network").reset_index()
+    caption = f"White-box attacks at ε = {eps or NOTHING}, accuracy in %: upper bounds; 95 % interval over images."
+    return table(frame if rows else pd.DataFrame(columns=["network", "worst case per image"]), caption)
+
+
+def _attack(question: Question) -> str:
+    assert isinstance(question, Attack)
+    if question.name != "pgd":
+        return question.name
+    return f"PGD, {question.loss}, {question.steps} steps"
 
 
 def noise(chapter: Chapter, name: str = "gaussian_noise_clipped") -> Styler:
