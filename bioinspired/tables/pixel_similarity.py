@@ -99,8 +99,9 @@ def transfer(chapter: Chapter) -> Styler:
         frame = frame[frame["strength"] == momentum["strength"].max()]
         for source, name in dict.fromkeys(zip(frame["source"], frame["name"], strict=True)):
             here = frame[(frame["source"] == source) & (frame["name"] == name)]
-            columns[f"{'FGSM' if name == 'fgsm' else 'momentum'}, from {source}"] = spread(here, "unconditional")
-        columns = {title: column.reindex(dict.fromkeys(momentum["label"])) for title, column in columns.items()}
+            place = "all" if "+" in source else source
+            columns[f"{'FGSM' if name == 'fgsm' else 'momentum'}, from {place}"] = spread(here, "unconditional")
+        columns = {title: column.reindex(list(dict.fromkeys(momentum["label"]))) for title, column in columns.items()}
     out = pd.DataFrame(columns)
     caption = f"Accuracy, %, at the same ε on examples made on other networks, in one step or with momentum. {SPREAD}"
     return table(out.fillna(NOTHING).rename_axis("network").reset_index(), caption)
@@ -138,6 +139,24 @@ def boundary(chapter: Chapter) -> Styler:
         "infinitely far."
     )
     return table(pd.DataFrame(rows, columns=columns), caption)
+
+
+def bands(chapter: Chapter) -> Styler:
+    """The fifteen common corruptions with their band and the half-power radius of what they do to the images."""
+    rows: dict[str, dict[str, str]] = {}
+    for result in chapter.results:
+        entry = result.record.measurements[result.key]
+        question = entry["config"]["question"]
+        if question["kind"] == "common_corruptions":
+            for name in entry["bits"]:
+                (radius,) = entry["values"][f"radius of {name}"]
+                place = rows.setdefault(name, {"corruption": name.replace("_", " "), "band": question["band"]})
+                place[f"severity {question['severity']}"] = NOTHING if radius is None else f"{radius:.0f}"
+    order = sorted(rows.values(), key=lambda row: ("low", "medium", "high").index(row["band"]))
+    frame = pd.DataFrame(order, columns=None if order else ["corruption", "band"])
+    return table(
+        frame, "Half-power radius of (corrupted - clean), in percent of the spectrum's corner, on this page's images."
+    )
 
 
 def matched(chapter: Chapter) -> Styler:
