@@ -16,7 +16,7 @@ from bioinspired.results import read
 from bioinspired.studies.sleep import FOR_ATTACKS, FOR_DISTORTIONS, A, B, scaled
 from bioinspired.tables import sleep as tables
 from bioinspired.trials import Attack, Clean, Measurement, Study, Trial
-from bioinspired.trials.sleep import Coded, Distortion, FGSMScan, Rectified, Sleep, SleepLayers, SleepSearch
+from bioinspired.trials.sleep import Coded, Distortion, FGSMScan, LabelScore, Rectified, Sleep, SleepLayers, SleepSearch
 
 PICTURES = ("deciding", "distortions", "scan", "course", "fields", "weights", "busy", "correlations", "classes")
 N = 200
@@ -55,6 +55,8 @@ def _more(store: Store, trial: Trial, measurement: Measurement) -> dict:
         scan = 40.0 if trial.label == "sleep B" else 30.0
         distances = [None if i < 10 else 0.1 if i < N / 2 else 0.0 for i in range(N)]
         return {"values": {"value": [scan] * N, "distance": distances, "curve": [90.0, 50.0, 10.0]}}
+    if isinstance(question, LabelScore):
+        return {"values": {"score": [1.5 if i < 5 else 0.5 for i in range(N)]}}
     if isinstance(question, Rectified):
         return {"values": {"recall": [90.0] * 9 + [None]}}
     if isinstance(question, SleepSearch):
@@ -123,7 +125,7 @@ def test_figures_are_drawn_from_nothing_and_from_everything(
 
 
 def test_tables_are_made_from_nothing(empty: chapter.Chapter) -> None:
-    for name in ("deciding", "paired", "rows", "distances", "searches", "cells"):
+    for name in ("deciding", "paired", "rows", "distances", "overshoot", "searches", "cells"):
         assert getattr(tables, name)(empty).to_html()
     assert tables.white_box(empty, eps="0.1").to_html()
     assert tables.benchmark().to_html()
@@ -157,6 +159,12 @@ def test_medians_count_wrong_images_at_zero_or_leave_them_out(full: chapter.Chap
     assert row["median, all images"] == "0.05"
     assert row["median, first right"] == "0.1"
     assert row["success, %"] == "95"
+
+
+def test_images_that_the_scan_never_fools_are_set_against_scores_above_one(full: chapter.Chapter) -> None:
+    """10 of 200 images are never fooled; the scores of 5 images are above one, all of them among the 10."""
+    row = tables.overshoot(full).data.set_index("network").loc["standard"]
+    assert row.tolist() == ["2.5 ± 0.0 (5)", "5.0 ± 0.0 (5)", "2.5 ± 0.0 (5)"]
 
 
 def test_verdicts_use_the_scan_of_set_b_and_the_blur_of_set_a(full: chapter.Chapter) -> None:

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from bioinspired import networks
 from bioinspired.errors import UserError
 from bioinspired.outcome import Asked
-from bioinspired.questions import coded, distortion, fgsm_scan, rectified, sleep_layers, sleep_search
+from bioinspired.questions import coded, distortion, fgsm_scan, label_score, rectified, sleep_layers, sleep_search
 from bioinspired.trials import Architecture
-from bioinspired.trials.sleep import Coded, Distortion, FGSMScan, Rectified, SleepLayers, SleepSearch
+from bioinspired.trials.sleep import Coded, Distortion, FGSMScan, LabelScore, Rectified, SleepLayers, SleepSearch
 
 
 class Plane(nn.Module):
@@ -66,6 +66,23 @@ def test_an_image_that_the_scan_never_fools_has_no_distance() -> None:
     )
     assert outcome.values["distance"] == [None]
     assert outcome.values["value"] == [100]
+
+
+def test_the_scan_cannot_fool_an_image_whose_score_is_above_one() -> None:
+    """The label's score is shift + w x, the other's is 0: above one the squared error grows as the score rises."""
+
+    class One(Plane):
+        def forward(self, x: Tensor) -> Tensor:
+            side = x.flatten(1) @ self.w + self.shift
+            return torch.stack([side, torch.zeros_like(side)], 1)
+
+    x, y = points([0.5, 0.4]), torch.tensor([0])
+    for shift, distance in ((0.0, pytest.approx(0.05, abs=0.0051)), (1.2, None)):
+        model = One([1.0, -1.0], 0.0, shift)
+        score = label_score.ask(LabelScore(), asked(model, x, y))
+        assert score.values["score"] == pytest.approx([shift + 0.1])
+        assert score.bits["correct"].tolist() == [True]
+        assert fgsm_scan.ask(FGSMScan(), asked(model, x, y)).values["distance"] == [distance]
 
 
 def test_distortions_are_those_of_the_level() -> None:

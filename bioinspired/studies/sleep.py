@@ -13,10 +13,10 @@ Rows at full scale on MNIST, 784-1200-1200-10 as released, 60,000 training image
     source search: trained without the last 5,000 images; the first is asked the six searches       seeds 0 and 1
 
 Every row is asked: clean (10,000 images), rectified (2,000), noise at five variances and blur at eight sigmas (500),
-the FGSM scan (300). The rows of WHITE_BOX are asked besides: PGD on the margin with restarts at three epsilons (100),
-DeepFool (100); and, on their first seed, AutoAttack, FMN and Square (50), transfer from the waking network (100). The
-rows of SHOWN, on their first seed: the released DeepFool and JSMA, Boundary (30), a gallery; slept ones checks (100)
-and layers. What stands for seed 2 only is the tier "wide".
+the FGSM scan and the scores of labels (300). The rows of WHITE_BOX are asked besides: PGD on the margin with restarts
+at three epsilons (100), DeepFool (100); and, on their first seed, AutoAttack, FMN and Square (50), transfer from the
+waking network (100). The rows of SHOWN, on their first seed: the released DeepFool and JSMA, Boundary (30), a gallery;
+slept ones checks (100) and layers. What stands for seed 2 only is the tier "wide".
 """
 
 import math
@@ -48,6 +48,7 @@ from bioinspired.trials.sleep import (
     Coded,
     Distortion,
     FGSMScan,
+    LabelScore,
     Rectified,
     Sleep,
     SleepDeletion,
@@ -405,6 +406,7 @@ def _questions(setting: Setting) -> tuple[Measurement, ...]:
         *(Measurement(question=Distortion(process="noise", level=v), images=few) for v in setting.variances),
         *(Measurement(question=Distortion(process="blur", level=s), images=few) for s in setting.sigmas),
         Measurement(question=scan, images=Images(n=setting.scanned)),
+        Measurement(question=LabelScore(), images=Images(n=setting.scanned)),
     )
 
 

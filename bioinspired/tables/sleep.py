@@ -143,6 +143,34 @@ def distances(chapter: Chapter) -> Styler:
     return table(pd.DataFrame(shown, columns=columns), caption)
 
 
+def overshoot(chapter: Chapter) -> Styler:
+    """Images that no step of the scan fools, and how many of them have a label's score above one."""
+    scans = {(r.label, r.seed): r for r in chapter.results if r.measurement.question.kind == "fgsm_scan"}
+    out = []
+    for result in chapter.results:
+        scan, score = scans.get((result.label, result.seed)), result.values("score")
+        if result.measurement.question.kind != "label_score" or scan is None or score is None:
+            continue
+        found = scan.values("distance")
+        if found is None or len(found) != len(score):
+            continue
+        never = np.isinf(found)
+        above = 100 * float((score > 1).mean()), 100 * float((never & (score > 1)).mean())
+        out.append({"label": result.label, "above": above[0], "never": 100 * float(never.mean()), "both": above[1]})
+    frame = pd.DataFrame(out, columns=["label", "above", "never", "both"])
+    shown = [
+        {
+            "network": label,
+            "label's score above one": _mean(mine["above"]),
+            "never fooled": _mean(mine["never"]),
+            "both": _mean(mine["both"]),
+        }
+        for label, mine in frame.groupby("label", sort=False)
+    ]
+    columns = ["network", "label's score above one", "never fooled", "both"]
+    return table(pd.DataFrame(shown, columns=columns), f"The released FGSM and scores above one: images, %. {SPREAD}")
+
+
 def searches(chapter: Chapter) -> Styler:
     """What the searches found on the networks of their own seeds."""
     shown = []
