@@ -1,0 +1,143 @@
+"""Declarations of the chapter on Denoised Internal Models."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from bioinspired.keys import Strength
+from bioinspired.trials.networks import Defense
+from bioinspired.trials.questions import Question
+
+
+@dataclass(frozen=True, kw_only=True)
+class DIM(Defense):
+    """Denoised Internal Models (arXiv 2111.10844), reconstructed; see `bioinspired.defenses.dim`.
+
+    Every field is something that the sources do not say. `level` None draws the noise's level anew for every image.
+    """
+
+    kind: ClassVar = "dim"
+    reads: Literal["image", "code", "raw"] = "image"
+    target: Literal["read", "raw"] = "read"
+    denoiser: Literal["dense", "conv", "none"] = "dense"
+    denoiser_widths: tuple[int, ...] = (512, 64)
+    model_widths: tuple[int, ...] = (128, 10)
+    noise: Literal["mixture", "gaussian", "uniform", "salt_and_pepper"] = "mixture"
+    level: Strength | None = None
+    sparsity: Literal["none", "l1", "winners"] = "none"
+    penalty: Strength = "0.001"
+    winners: int = 3
+    binarized: Literal["no", "before", "inside"] = "no"
+    rescaled: bool = False
+    test_noise: Strength = "0"
+    balanced: bool = False
+    logit_scale: Strength = "100"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassPCA(Defense):
+    """A control: internal models in closed form, one principal subspace per class; see `defenses.class_pca`."""
+
+    kind: ClassVar = "class_pca"
+    components: int = 10
+    logit_scale: Strength = "100"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestNeighbour(Defense):
+    """A control: the nearest of the first so many training images answers; see `defenses.nearest`."""
+
+    kind: ClassVar = "nearest"
+    images: int
+    logit_scale: Strength = "100"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryInput(Defense):
+    """A control: the undefended network behind a threshold, not trained with it (the ABS paper's Binary CNN)."""
+
+    kind: ClassVar = "binary_input"
+    threshold: Strength = "0.5"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoisedCNN(Defense):
+    """A control: the denoiser of DIM, then an ordinary network on what it gives; see `defenses.denoised_cnn`."""
+
+    kind: ClassVar = "denoised_cnn"
+    denoiser_widths: tuple[int, ...] = (512, 64)
+    noise: Literal["mixture", "gaussian", "uniform", "salt_and_pepper"] = "mixture"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member(Question):
+    """One of the 42 attacks of `bioinspired.attacks.forty_two`, by name.
+
+    Attributes:
+        linf, l2, l0: thresholds at which images are called robust: largest change, Euclidean length, changed values.
+        steps, searches: the member's budget, where it has one; None is Foolbox' default.
+        grid: a member that wants an epsilon runs at these multiples of its norm's threshold, smallest first.
+    """
+
+    kind: ClassVar = "member"
+    name: str
+    linf: Strength = "0.3"
+    l2: Strength = "1.5"
+    l0: int = 12
+    steps: int | None = None
+    searches: int | None = None
+    grid: tuple[Strength, ...] = ("0.5", "1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Direct(Question):
+    """Which images stand in a norm, or in all three, against attacks on the score itself; see `questions.direct`.
+
+    `targeted` adds a run towards every class, `last` asks about the last so many of the images only: those that the
+    training held out.
+    """
+
+    kind: ClassVar = "direct"
+    norm: Literal["linf", "l2", "l0", "all"]
+    linf: Strength = "0.3"
+    l2: Strength = "1.5"
+    l0: int = 12
+    steps: int = 100
+    restarts: int = 1
+    targeted: bool = False
+    last: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Norm and thresholds, such as "linf 0.3" or "all 0.3 1.5 12"."""
+        own = {"linf": self.linf, "l2": self.l2, "l0": str(self.l0)}
+        return f"all {self.linf} {self.l2} {self.l0}" if self.norm == "all" else f"{self.norm} {own[self.norm]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptive(Question):
+    """An attack that knows the parts of DIM; see `questions.adaptive`. `eps` is Euclidean for "l2"."""
+
+    kind: ClassVar = "adaptive"
+    name: Literal["latent descent", "collision", "identity backward"]
+    norm: Literal["linf", "l2"]
+    eps: Strength
+    steps: int = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogitScale(Question):
+    """Attacks that see the logits times a factor, which changes no answer; see `questions.logit_scale`."""
+
+    kind: ClassVar = "logit_scale"
+    name: Literal["pgd", "carlini_wagner", "fmn"]
+    factor: Strength
+    norm: Literal["linf", "l2"]
+    eps: Strength
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InternalErrors(Question):
+    """What the parts of DIM make of images: errors of every class under every model, and a strip of examples."""
+
+    kind: ClassVar = "internal_errors"
