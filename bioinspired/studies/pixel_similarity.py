@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
-from bioinspired.keys import Strength
+from bioinspired.keys import Strength, strength
 from bioinspired.trials import (
     Architecture,
     Attack,
@@ -129,7 +129,7 @@ class Setting:
 
 def _ninths(numerator: int, denominator: int) -> tuple[Strength, ...]:
     """Nine equal steps up to numerator / denominator: the paper's grid of ten without its zero."""
-    return tuple(str(Fraction(k * numerator, 9 * denominator)) for k in range(1, 10))
+    return tuple(strength(Fraction(k * numerator, 9 * denominator)) for k in range(1, 10))
 
 
 FRACTIONS = ("0.2", "0.4", "0.6", "0.8")
@@ -231,7 +231,7 @@ COLOUR = Strengths(
     uniform=("0.02", "0.05", "0.1"),
     salt_and_pepper=("0.02", "0.05", "0.1"),
     fgsm=("0.005", "0.01", "0.02"),
-    white_box=("0.5/255", "1/255", "2/255", "4/255"),
+    white_box=("1/510", "1/255", "2/255", "4/255"),
     auto=(("linf", "1/255"),),
     band="0.02",
 )
@@ -241,7 +241,7 @@ PAPER = replace(
     uniform=_ninths(1, 10),
     salt_and_pepper=_ninths(1, 10),
     fgsm=_ninths(1, 50),
-    white_box=("0.5/255", "1/255", "2/255", "4/255", "8/255"),
+    white_box=("1/510", "1/255", "2/255", "4/255", "8/255"),
     auto=(("linf", "1/255"), ("linf", "2/255"), ("l2", "0.25")),
 )
 STROKES = replace(
@@ -467,7 +467,7 @@ def _everywhere(setting: Setting, network: Network, sources: Mapping[str, Networ
         ("uniform_noise_own_range", grids.uniform),
         ("salt_and_pepper_own_range", grids.salt_and_pepper),
     ):
-        asked += [_on(setting, Corruption(name=name, strength=strength)) for strength in strengths]
+        asked += [_on(setting, Corruption(name=name, strength=level)) for level in strengths]
     if network.data == setting.data:
         asked += _moved(setting, "fgsm", grids.fgsm, sources["standard"])
     else:

@@ -72,6 +72,16 @@ def label_of(cell: Cell) -> str:
     return cell["target"]
 
 
+def regularizer(chapter: Chapter) -> str:
+    """The parameters of the regularizer in this study, for prose."""
+    defense = next(trial.network.defense for trial in chapter.study.trials if trial.label == "thresholded")
+    assert isinstance(defense, PixelSimilarity)
+    return (
+        f"α = {defense.alpha}, Th = {defense.threshold}, {defense.pairs} pairs a step, drawn from pairs of "
+        f"{defense.count:,} images"
+    )
+
+
 def robustness(chapter: Chapter) -> Styler:
     """Every network: clean accuracy, and accuracy at the largest strength of each noise and of transferred FGSM."""
     frame = chapter.frame
