@@ -9,10 +9,8 @@ the same weights as NumPy's. On a CPU one thread is used and its CPU time counte
 between two synchronisations. The numbers go to benchmarks/results/sleep-cpu.json or sleep-gpu.json.
 """
 
-import json
 import random
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.attacks import RESULTS, hardware, keep_memory, versions
+from benchmarks.machine import hardware, keep_memory, save, timed, versions
 from bioinspired.data import load
 from bioinspired.defenses.sleep.spiking import Rule, Sleepers, all_asleep
 from bioinspired.errors import UserError
@@ -92,19 +90,13 @@ def main() -> None:
     goals = judged(cases, device)
     for goal in goals:
         print("reached    " if goal["reached"] else "not reached", goal["cases"], goal["goal"])
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"sleep-{'gpu' if device.type == 'cuda' else 'cpu'}.json"
     content = {
         "hardware": hardware(device),
-        "versions": {
-            name: version for name, version in versions().items() if name in ("python", "bioinspired", "torch")
-        }
-        | {"numpy": np.__version__},
+        "versions": versions("torch", "numpy"),
         "goals": goals,
         "cases": {name: [asdict(row) for row in rows] for name, rows in cases.items()},
     }
-    target.write_text(json.dumps(content, indent=1) + "\n")
-    print(f"written to {target}")
+    print(f"written to {save('sleep', device, content)}")
 
 
 def images(steps: int, device: torch.device) -> Tensor:
@@ -188,11 +180,11 @@ def measure(name: str, size: Size, shown: Tensor) -> list[Row]:
     def by_numpy() -> None:
         dense([w[0].cpu().numpy() for w in networks(1, torch.device("cpu"))], name, spikes)
 
-    def by_us(replicas: int) -> Callable[[], None]:
+    def by_us(replicas: int) -> Callable[[], object]:
         weights, parameters = networks(replicas, device), rule(name, replicas, device)
-        return lambda: void(all_asleep(weights, parameters, generators(replicas, device), [shown]))
+        return lambda: all_asleep(weights, parameters, generators(replicas, device), [shown])
 
-    runs = {NUMPY: (1, size.dense_steps, by_numpy)} | {
+    runs: dict[str, tuple[int, int, Callable[[], object]]] = {NUMPY: (1, size.dense_steps, by_numpy)} | {
         f"ours, {r} replica{'s' if r > 1 else ''}": (r, size.steps, by_us(r)) for r in size.replicas
     }
     speeds: dict[str, list[float]] = {contender: [] for contender in runs}
@@ -200,7 +192,7 @@ def measure(name: str, size: Size, shown: Tensor) -> list[Row]:
     for repetition in range(1 + size.repetitions):
         for contender in shuffle.sample(list(runs), len(runs)):
             replicas, steps, run = runs[contender]
-            seconds = timed(run, device)
+            seconds, _ = timed(run, device)
             if repetition:
                 speeds[contender].append(replicas * steps / seconds)
     return [
@@ -208,23 +200,6 @@ def measure(name: str, size: Size, shown: Tensor) -> list[Row]:
             (min(speeds[contender]), max(speeds[contender])))
         for contender, (replicas, steps, _) in runs.items()
     ]  # fmt: skip
-
-
-def void(_: object) -> None:
-    """Drops a result."""
-
-
-def timed(run: Callable[[], None], device: torch.device) -> float:
-    """Seconds of one run."""
-    if device.type != "cuda":
-        start = time.process_time()
-        run()
-        return time.process_time() - start
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def judged(cases: dict[str, list[Row]], device: torch.device) -> list[dict[str, Any]]:
