@@ -117,9 +117,8 @@ def boundary(chapter: Chapter) -> Figure:
     for label in dict.fromkeys(rows["label"]):
         steps = rows[rows["label"] == label].groupby("steps")["distance"]
         mean, low, high = steps.mean(), steps.min(), steps.max()
-        axis.errorbar(
-            mean.index, mean, yerr=[mean - low, high - mean], marker="o", capsize=3, color=colours[label], label=label
-        )
+        reach = np.clip([mean - low, high - mean], 0, None)
+        axis.errorbar(mean.index, mean, yerr=reach, marker="o", capsize=3, color=colours[label], label=label)
     for cell in _own(chapter, "boundary/"):
         name = label_of(cell)
         if name in colours and cell["pairs"] in ("", data_of(chapter.study)):
