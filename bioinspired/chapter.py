@@ -72,7 +72,14 @@ class Chapter:
     def banner(self) -> str:
         """What made this page and what that means for its numbers, as Markdown."""
         fidelity = FIDELITY[self.study.fidelity].format(changes=self.study.changes)
-        return f"{SCALES[self.study.scale]} {fidelity} {self.missing()}".strip()
+        return f"{SCALES[self.study.scale]} {fidelity} {self._elsewhere()} {self.missing()}".replace("  ", " ").strip()
+
+    def _elsewhere(self) -> str:
+        """At full scale, that the study's own data set has no records yet, where that is so."""
+        own, here = studies.datasets(self.study.name, self.study.scale)[0], data_of(self.study)
+        if self.study.scale != "full" or own == here or data_of(plan.recorded(self.study.name, self.store)) == own:
+            return ""
+        return f"This page is on {here}: the study's own data set, {own}, has no records yet."
 
     def missing(self) -> str:
         """Which units are not there, and the command that makes them; "" when all are."""
@@ -81,8 +88,8 @@ class Chapter:
         sentences = []
         if lacking:
             name, scale = self.study.name, self.study.scale
-            own = studies.study(name, scale)
-            dataset = "" if data_of(own) == data_of(self.study) else f" --dataset {data_of(self.study)}"
+            here = data_of(self.study)
+            dataset = "" if here == studies.datasets(name, scale)[0] else f" --dataset {here}"
             sentences.append(
                 f"{len(lacking)} of {len(self.units)} units have not been made yet; "
                 f"`bioinspired run {name} --scale {scale}{dataset}` makes them."
@@ -120,12 +127,13 @@ def open(name: str, *, scale: Scale = "laptop", store: str = "", dataset: str = 
         name: the study.
         scale: "smoke", "laptop" or "full".
         store: folder of records; "" for BIOINSPIRED_STORE or the checkout's.
-        dataset: another data set than the study's own; "" for that.
+        dataset: another data set than the study's own; "" for that, or at full scale for the first that has records.
 
     Raises:
         UserError: no such study, scale or data set, or a unit that could not be made.
     """
-    chapter = Chapter(studies.study(name, scale, dataset=dataset), open_store(scale, store))
+    place = open_store(scale, store)
+    chapter = Chapter(plan.recorded(name, place, dataset=dataset), place)
     lacking = plan.wanted(chapter.units, refresh=True)
     if not lacking or scale == "full" or os.environ.get(READ_ONLY):
         return chapter

@@ -126,11 +126,12 @@ def claims(
 ) -> None:
     """List the papers' headline claims: what is claimed, what was measured, the verdict."""
     from bioinspired.assessment import assess
+    from bioinspired.plan import recorded
 
     place = open_store(scale, store)
     rows: list[dict[str, Any]] = []
     for name in (study,) if study else studies.NAMES:
-        wanted = studies.study(name, scale, dataset=dataset)
+        wanted = recorded(name, place, dataset=dataset)
         for found in assess(wanted, place):
             claim, verdict = found.headline, found.verdict
             rows.append(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bioinspired import studies
 from bioinspired.keys import key
 from bioinspired.records import DamagedRecordError, Record, Store
 from bioinspired.staleness import code_hash, modules_of_measurement, modules_of_network
@@ -45,6 +46,21 @@ class Task:
         """The networks whose weights the questions read."""
         found = [network for target, question in self.questions for network in (target, *question.sources)]
         return list(dict.fromkeys(found))
+
+
+def recorded(name: str, store: Store, *, dataset: str = "") -> Study:
+    """A study at the store's scale, on a data set; for "" on its own.
+
+    At full scale "" means the first of its data sets that the store has records of, where there is one: so a page shows
+    what has been made.
+
+    Raises:
+        UserError: no such study or data set.
+    """
+    known = studies.datasets(name, store.scale) if store.scale == "full" and not dataset else (dataset,)
+    choices = [studies.study(name, store.scale, dataset=one) for one in known]
+    made = (study for study in choices if any(store.path(key(trial.network)).exists() for trial in study.trials))
+    return next(made, choices[0])
 
 
 def units(study: Study, store: Store, *, tier: Tier | None = None) -> list[Unit]:

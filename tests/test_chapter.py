@@ -167,6 +167,23 @@ def command(monkeypatch, capsys, *arguments):
     return ended.value.code, out, err
 
 
+def test_at_full_scale_a_page_shows_the_data_set_that_has_records(tmp_path):
+    store = Store(tmp_path, "full")
+    page = chapter.open("defective_conv", scale="full", store=str(tmp_path))
+    assert page.study == studies.study("defective_conv", "full")
+    assert "no records yet" not in page.banner()
+    fill(store, studies.study("defective_conv", "full", dataset="mnist"), half)
+    page = chapter.open("defective_conv", scale="full", store=str(tmp_path))
+    assert page.study == studies.study("defective_conv", "full", dataset="mnist")
+    assert "This page is on mnist: the study's own data set, cifar10, has no records yet." in page.banner()
+    fill(store, studies.study("defective_conv", "full"), half)
+    assert (
+        chapter.open("defective_conv", scale="full", store=str(tmp_path)).study.trials[0].network.data.name == "cifar10"
+    )
+    asked = chapter.open("defective_conv", scale="full", store=str(tmp_path), dataset="mnist")
+    assert "no records yet" not in asked.banner()
+
+
 def test_status_lists_every_unit(tmp_path, monkeypatch, capsys):
     store = Store(tmp_path, "laptop")
     study = studies.study("defective_conv", "laptop")

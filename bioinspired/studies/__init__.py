@@ -26,12 +26,8 @@ def study(name: str, scale: Scale, *, dataset: str = "", seeds: Sequence[int] | 
     Raises:
         UserError: no such study or scale, a data set that it cannot take, or seeds that its sources use.
     """
-    if name not in NAMES:
-        raise UserError(f'"{name}" is no study: choose one of {", ".join(NAMES)}.')
-    if scale not in SCALES:
-        raise UserError(f'"{scale}" is no scale: choose one of {", ".join(SCALES)}.')
+    known = datasets(name, scale)
     module = import_module(f"bioinspired.studies.{name}")
-    known = module.DATASETS[scale]
     if dataset and dataset not in known:
         raise UserError(f'{name} at scale {scale} runs on {" or ".join(known)}, not on "{dataset}".')
     if seeds is not None and (not seeds or min(seeds) < 0 or max(seeds) >= module.SOURCE_SEED):
@@ -40,3 +36,17 @@ def study(name: str, scale: Scale, *, dataset: str = "", seeds: Sequence[int] | 
         )
     made: Study = module.trials(scale, dataset or known[0], tuple(dict.fromkeys(seeds)) if seeds else None)
     return made
+
+
+def datasets(name: str, scale: Scale) -> tuple[str, ...]:
+    """The data sets that a study runs on at a scale, its own first.
+
+    Raises:
+        UserError: no such study or scale.
+    """
+    if name not in NAMES:
+        raise UserError(f'"{name}" is no study: choose one of {", ".join(NAMES)}.')
+    if scale not in SCALES:
+        raise UserError(f'"{scale}" is no scale: choose one of {", ".join(SCALES)}.')
+    known: tuple[str, ...] = import_module(f"bioinspired.studies.{name}").DATASETS[scale]
+    return known
