@@ -12,7 +12,7 @@ from bioinspired.claims.verdicts import Word
 from bioinspired.results import Result
 from bioinspired.tables.layout import NOTHING, SPREAD, badge, interval, spread, table
 from bioinspired.tables.weight_map_contrasts import Contrast, asked, contrast
-from bioinspired.trials import Attack, Band, Distance, Rescaled, Shift, Trial, Variance
+from bioinspired.trials import Attack, Band, Distance, Rescaled, Shift, Variance
 
 STATEMENTS = {
     "more robust to noise": ("noise-smoothing", "noise-unsharp"),
