@@ -202,7 +202,8 @@ def _holding(headline: Headline, claims: Claims, study: Study, found: Sequence[R
     if headline.unit != "points":
         empty = Evidence(unit=headline.unit, reason="a claim of distances has no ε to be judged at")
         return holds(headline, at_eps=empty, at_eps50=empty, access=access, failed=(), m=claims.m)
-    attacks = [result for result in found if _has_access(result, access)]
+    seen: Access = "white box" if headline.access == "white box" else access  # where the paper's own is white box
+    attacks = [result for result in found if _has_access(result, seen)]
     levels = sorted({r.measurement.question.eps for r in attacks if isinstance(r.measurement.question, Attack)})
     twin = {eps: np.mean([bits.mean() for bits in _worst(attacks, UNDEFENDED, eps).values()]) for eps in levels
             if _worst(attacks, UNDEFENDED, eps)}  # fmt: skip
