@@ -308,12 +308,11 @@ def _rows(setting: Setting) -> list[Row]:
         control = SleepDeletion(choice=choice, like=sleeps[name])
         control_seeds = setting.trained_seeds if choice == "random" else main
         rows.append(Row(f"delete {choice} ({name})", control_seeds, control, like=name, instead=f"delete {choice}"))
-    for objective, found in (("attacks", FOR_ATTACKS), ("distortions", FOR_DISTORTIONS)):
-        if setting.search_seeds:
-            rows += [
-                Row(f"{kind} for {objective}", main, defense, like=objective, instead=kind)
-                for kind, defense in found.items()
-            ]
+    if setting.search_seeds:
+        for objective, found in (("attacks", FOR_ATTACKS), ("distortions", FOR_DISTORTIONS)):
+            for kind, defense in found.items():
+                name = "weight noise" if kind == "noise" else kind
+                rows.append(Row(f"{name} for {objective}", main, defense, like=objective, instead=name))
     tuned = setting.retraining
     rows += [
         Row("distilled as coded", main, replace(tuned, method="distillation as coded")),
