@@ -188,14 +188,25 @@ def attack(
     listing: Annotated[
         bool, typer.Option("--list", help="List the catalogue; there is nothing else to ask yet.")
     ] = True,
+    study: Annotated[str, typer.Option(help="The list of one study instead: dim.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Name every attack: norm, kind of access, library, what it costs, and what is known to be wrong with it."""
     from bioinspired.attacks.catalogue import as_json as described
+    from bioinspired.attacks.catalogue import of_study
 
-    rows = described()
+    rows = of_study(study) if study else described()
     if as_json:
         print(json.dumps(rows, indent=1))
+        return
+    if study:
+        table = Table("name", "type", "norm", "passes", "optimises", "parameters", "budget", box=None)
+        for row in rows:
+            parameters = ", ".join(f"{name} {value}" for name, value in row["parameters"].items()) or "defaults"
+            passes = f"{row['cost']['forwards']:,} + {row['cost']['backwards']:,}"
+            optimises = "yes" if row["optimises"] else "no"
+            table.add_row(row["name"], row["type"], row["norm"], passes, optimises, parameters, row["budget"])
+        Console().print(table)
         return
     table = Table("name", "type", "norm", "passes", "known to be wrong: use instead", box=None)
     for row in rows:

@@ -1,0 +1,108 @@
+"""Attacks that know the parts of Denoised Internal Models. Each is judged at a radius, on the whole model.
+
+latent descent      a line from the image towards what the runner-up's autoencoder makes of it, then a bisection: the
+                    idea of the ABS paper's own attack
+collision           the denoiser's output is driven to that of the nearest image of another class
+identity backward   PGD on the margin with the identity in the place of the denoiser's gradient (BPDA)
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bioinspired.answers import correct, predict
+from bioinspired.attacks.bpda import bpda, identity
+from bioinspired.attacks.gradient import pgd
+from bioinspired.attacks.norms import ball, per_image
+from bioinspired.defenses.dim.model import DenoisedInternalModels
+from bioinspired.errors import UserError
+from bioinspired.keys import number
+from bioinspired.outcome import Asked, Outcome, bits
+from bioinspired.trials.dim import Adaptive
+
+BISECTIONS = 12
+STEP = 0.1  # of an ascent, in units of eps
+
+
+def ask(question: Adaptive, asked: Asked) -> Outcome:
+    """Which images stand."""
+    inner: Any = getattr(asked.model, "network", None)
+    if not isinstance(inner, DenoisedInternalModels):
+        raise UserError(f"{question.name} needs the parts of Denoised Internal Models: ask it of such a network.")
+    x, y, eps = asked.images, asked.labels, number(question.eps)
+    attack = _ATTACKS[question.name]
+    x_adv, forwards, backwards = attack(asked.model, inner, x, y, question, eps)
+    fits = ball(question.norm).size(x_adv - x) <= eps * (1 + 1e-5)
+    standing = correct(asked.model, x, y) & ~(fits & ~correct(asked.model, x_adv, y))
+    return Outcome(bits={"correct": bits(standing)}, forwards=forwards + 2, backwards=backwards)
+
+
+Found = tuple[Tensor, float, float]
+
+
+def _latent_descent(model: Any, inner: DenoisedInternalModels, x: Tensor, y: Tensor, question: Adaptive,
+                    eps: float) -> Found:  # fmt: skip
+    with torch.no_grad():
+        logits = model(x)
+        runner_up = logits.scatter(1, y[:, None], -torch.inf).argmax(1)
+        made = inner.models(inner.prepared(x)[0])[runner_up, torch.arange(len(x), device=x.device)]
+        if made.shape[1] == x[0].numel():
+            goal = made.view_as(x)
+        elif inner.denoiser is not None:
+            goal = inner.denoiser.decode(made)
+        else:
+            goal = x
+    fooling = torch.ones(len(x), device=x.device)
+    found = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    for step in range(1, question.steps + 1):
+        share = torch.full_like(fooling, step / question.steps)
+        new = ~found & ~correct(model, torch.lerp(x, goal, per_image(share, x)), y)
+        fooling = torch.where(new, share, fooling)
+        found |= new
+    low, high = fooling - 1 / question.steps, fooling
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        wrong = ~correct(model, torch.lerp(x, goal, per_image(middle, x)), y)
+        low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)
+    return torch.lerp(x, goal, per_image(torch.where(found, high, 0.0), x)), question.steps + BISECTIONS + 2.0, 0.0
+
+
+def _collision(model: Any, inner: DenoisedInternalModels, x: Tensor, y: Tensor, question: Adaptive,
+               eps: float) -> Found:  # fmt: skip
+    others = (y[None] != y[:, None]) & (predict(model, x)[None] != y[:, None])
+    if not bool(others.any(1).all()):
+        raise UserError("A collision needs an image of another class for each: ask about more images.")
+    nearest = torch.cdist(x.flatten(1), x.flatten(1)).masked_fill(~others, torch.inf).argmin(1)
+    with torch.no_grad():
+        wanted = inner.denoised(x)[nearest]
+    sphere = ball(question.norm)
+    x_adv = x.clone()
+    for _ in range(question.steps):
+        point = x_adv.detach().requires_grad_()
+        apart = (inner.denoised(point) - wanted).square().sum()
+        (gradient,) = torch.autograd.grad(apart, point)
+        x_adv = sphere.project(sphere.step(x_adv, -gradient, STEP * eps), x, eps)
+    return x_adv, float(question.steps), float(question.steps)
+
+
+def _identity_backward(model: Any, inner: DenoisedInternalModels, x: Tensor, y: Tensor, question: Adaptive,
+                       eps: float) -> Found:  # fmt: skip
+    if inner.denoiser is None or inner.reads != "image" or inner.target != "read":
+        raise UserError("The identity can stand for the denoiser only where the internal models read its image.")
+    through = bpda(inner.denoised, identity)
+
+    def scores(images: Tensor) -> Tensor:
+        u = through(images).flatten(1)
+        made: Tensor = inner.models(u)
+        return -inner.logit_scale * (made - u).square().mean(2).T / inner.scale
+
+    result = pgd(scores, x, y, norm=question.norm, eps=eps, steps=question.steps, step_size=STEP * eps, loss="margin")
+    return result.x_adv, float(result.forwards.double().mean()), float(result.backwards.double().mean())
+
+
+_ATTACKS = {
+    "latent descent": _latent_descent,
+    "collision": _collision,
+    "identity backward": _identity_backward,
+}

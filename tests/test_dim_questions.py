@@ -1,0 +1,158 @@
+"""The DIM chapter's questions on models whose answers can be worked out."""
+
+import pytest
+import torch
+from torch import nn
+
+from bioinspired.defenses import dim
+from bioinspired.errors import UserError
+from bioinspired.outcome import Asked
+from bioinspired.questions import adaptive, direct, internal_errors, logit_scale
+from bioinspired.trials.dim import Adaptive, Direct, InternalErrors, LogitScale
+
+
+class Plane(nn.Module):
+    """Three classes: w x - b, its negative, and one that is never near."""
+
+    def __init__(self, w, b, scale=1.0):
+        super().__init__()
+        self.w, self.b, self.scale = torch.tensor(w), b, scale
+
+    def forward(self, x):
+        side = self.scale * (x.flatten(1) @ self.w - self.b)
+        return torch.stack([side, -side, torch.full_like(side, -1e3)], 1)
+
+
+def asked(model, x, y):
+    return Asked(model.eval(), x, y, (), torch.Generator().manual_seed(0))
+
+
+def points(*rows):
+    return torch.tensor(rows).view(len(rows), 1, 1, -1)
+
+
+X = points(
+    [0.55, 0.55, 0.5, 0.5], [0.7, 0.7, 0.5, 0.5], [0.1, 0.1, 0.5, 0.5]
+)  # from x + y = 1: Linf 0.05, 0.2; the third is wrong
+Y = torch.tensor([0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("norm", "options", "standing"),
+    [
+        ("linf", {"linf": "0.1"}, [False, True, False]),
+        ("linf", {"linf": "0.3"}, [False, False, False]),
+        ("l2", {"l2": "0.1"}, [False, True, False]),  # Euclidean 0.07 and 0.28
+        ("l2", {"l2": "0.3"}, [False, False, False]),
+        ("all", {"linf": "0.01", "l2": "0.1", "l0": 0}, [False, True, False]),
+    ],
+)
+def test_what_stands_against_direct_attacks(norm, options, standing):
+    question = Direct(norm=norm, steps=30, **options)
+    assert direct.ask(question, asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y)).bits["correct"].tolist() == standing
+
+
+def test_changed_values_are_counted_not_measured():
+    """One value alone cannot take the second image across, the first one it can: 0.55 + 0 < 1 < 1.4."""
+    x = points([0.55, 0.55, 0.5], [0.9, 0.9, 0.5])
+    model = Plane([1.0, 1.0, 0.0], 0.8)
+    outcome = direct.ask(Direct(norm="l0", l0=1, restarts=3), asked(model, x, Y[:2]))
+    assert outcome.bits["correct"].tolist() == [False, True]
+
+
+def test_the_last_images_are_those_that_training_held_out():
+    outcome = direct.ask(
+        Direct(norm="linf", linf="0.1", steps=30, last=2), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y)
+    )
+    assert outcome.values["value"] == [100.0, 0.0]
+    assert not outcome.bits
+
+
+def test_names_say_norm_and_thresholds():
+    assert Direct(norm="linf", linf="0.15").name == "linf 0.15"
+    assert Direct(norm="l0").name == "l0 12"
+    assert Direct(norm="all").name == "all 0.3 1.5 12"
+
+
+def test_a_run_towards_each_class_finds_what_the_nearest_one_hides():
+    """The runner-up leads into a corner of the box; another class, behind at first, can be reached."""
+
+    class Hidden(nn.Module):
+        def forward(self, x):
+            a, b = x.flatten(1).T
+            return torch.stack([torch.ones_like(a), 0.9 + 0.05 * a, 3 * b - 0.5], 1)
+
+    x, y = points([0.1, 0.3]), torch.tensor([0])
+    held = [
+        direct.ask(Direct(norm="linf", linf="0.25", steps=20, targeted=targeted), asked(Hidden(), x, y))
+        for targeted in (False, True)
+    ]
+    assert [outcome.bits["correct"].tolist() for outcome in held] == [[True], [False]]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_direct_attacks_do_not_know_the_scale(scale):
+    outcome = direct.ask(
+        Direct(norm="linf", linf="0.1", steps=30), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0, scale), X, Y)
+    )
+    assert outcome.bits["correct"].tolist() == [False, True, False]
+
+
+def test_a_large_factor_hides_an_image_from_the_cross_entropy_only():
+    """At a factor of 1e6 the softmax is one, exactly, and its gradient zero."""
+    model = Plane([1.0, 1.0], 1.0)
+    for factor, pgd_stands in (("1", False), ("1000000", True)):
+        common = {"factor": factor, "norm": "linf", "eps": "0.3", "steps": 20}
+        x, y = points([0.7, 0.7]), Y[:1]
+        assert logit_scale.ask(LogitScale(name="pgd", **common), asked(model, x, y)).bits["correct"][0] == pgd_stands
+        assert not logit_scale.ask(LogitScale(name="fmn", **common), asked(model, x, y)).bits["correct"][0]
+
+
+def trained():
+    """DIM on two classes of 8x8 images: the left half bright, the right half bright."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(40) % 2
+    x = torch.zeros(40, 1, 8, 8)
+    x[y == 0, :, :, :4] = 0.8
+    x[y == 1, :, :, 4:] = 0.8
+    x = (x + 0.1 * torch.rand(x.shape, generator=generator)).clamp(0, 1)
+    model = dim.apply(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), input_shape=(1, 8, 8), generator=generator,
+                      denoiser_widths=(32, 8), model_widths=(16, 2))  # fmt: skip
+    dim.fit(model, images=(255 * x).byte(), labels=y, epochs=60, batch=20, rate=0.01, generator=generator,
+            progress=lambda done: None)  # fmt: skip
+    return model.requires_grad_(False), x[:8], y[:8]
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return trained()
+
+
+@pytest.mark.parametrize("name", ["latent descent", "collision", "identity backward"])
+def test_adaptive_attacks_fool_with_room_and_do_not_without(name, toy):
+    model, x, y = toy
+    outcomes = {
+        eps: adaptive.ask(Adaptive(name=name, norm="l2", eps=eps, steps=40), asked(model, x, y)).bits["correct"]
+        for eps in ("0.01", "8")
+    }
+    assert outcomes["0.01"].all()
+    assert not outcomes["8"].all()
+
+
+def test_adaptive_attacks_need_the_parts():
+    for name in ("latent descent", "collision", "identity backward"):
+        with pytest.raises(UserError, match="such a network"):
+            adaptive.ask(Adaptive(name=name, norm="l2", eps="1"), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y))
+    with pytest.raises(UserError, match="such a network"):
+        internal_errors.ask(InternalErrors(), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y))
+
+
+def test_the_table_of_errors_has_its_smallest_on_the_diagonal(toy):
+    model, x, y = toy
+    arrays = internal_errors.ask(InternalErrors(), asked(model, x, y)).arrays
+    assert arrays["errors"].shape == (2, 2)
+    assert (arrays["errors"].argmin(1) == [0, 1]).all()
+    with torch.no_grad():
+        assert arrays["errors"][0, 1] == pytest.approx(float(model.network.errors(x)[y == 0, 1].mean()), rel=1e-5)
+    assert arrays["made"].shape == (4, 2, 1, 8, 8)
+    assert sum(array.nbytes for array in arrays.values()) < 200 * 1024
