@@ -204,7 +204,7 @@ SMOKE = replace(
         corrupted_images=64,
         white_box_images=32,
         white_box_steps=2,
-        boundary_images=4,
+        boundary_images=2,
         boundary_steps=(),
         spectrum=(RadialSpectrum(search="fmn", steps=5),),
         spectrum_images=16,
