@@ -193,7 +193,7 @@ def attack(
 ) -> None:
     """Name every attack: norm, kind of access, library, what it costs, and what is known to be wrong with it."""
     from bioinspired.attacks.catalogue import as_json as described
-    from bioinspired.attacks.catalogue import of_study
+    from bioinspired.attacks.lists import of_study
 
     rows = of_study(study) if study else described()
     if as_json:

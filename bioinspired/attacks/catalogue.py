@@ -7,7 +7,6 @@ Left out are attacks without a norm (spatial transformations), wrappers of sever
 package which neither library installs (Brendel-Bethge needs numba).
 """
 
-import importlib
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -100,19 +99,3 @@ def as_json() -> list[dict[str, Any]]:
         }
         for one in entries()
     ]
-
-
-LISTS = {"dim": "bioinspired.attacks.forty_two"}
-"""Modules with a list of attacks that belongs to one study."""
-
-
-def of_study(study: str) -> list[dict[str, Any]]:
-    """A study's own list of attacks as plain data.
-
-    Raises:
-        UserError: the study has none.
-    """
-    if study not in LISTS:
-        raise UserError(f'"{study}" has no list of attacks of its own: choose {" or ".join(LISTS)}.')
-    listed: list[dict[str, Any]] = importlib.import_module(LISTS[study]).as_json()
-    return listed
