@@ -12,7 +12,8 @@ from torch import nn
 
 from bioinspired.answers import correct
 from bioinspired.attacks import forty_two
-from bioinspired.attacks.forty_two import MEMBERS, NAMES, run, sizes
+from bioinspired.attacks.forty_two import run, sizes
+from bioinspired.attacks.members import MEMBERS, NAMES
 from bioinspired.errors import UserError
 from bioinspired.outcome import Asked
 from bioinspired.questions import member
@@ -87,7 +88,8 @@ ALL = """
 import json, sys, torch
 sys.path.insert(0, "tests")
 from test_forty_two import EPSILONS, small
-from bioinspired.attacks.forty_two import MEMBERS, run
+from bioinspired.attacks.forty_two import run
+from bioinspired.attacks.members import MEMBERS
 torch.set_num_threads(1)
 model, x, y = small()
 found = {}

@@ -1,11 +1,7 @@
-"""Foolbox' 42 attacks: those that its versions 3.1 to 3.3.1 export and that run untargeted on an ordinary model.
+"""Runs Foolbox' 42 attacks (`bioinspired.attacks.members`) and judges what they return.
 
-From August 2020 to February 2021 Foolbox exported 44 attacks. Two of them are left out: GenAttack is targeted only,
-and BinarizationRefinement needs a model that binarises. Whether these are the 42 of arXiv 2111.10844 is not known: they
-match its count. They run here from Foolbox 3.3.4, where the step of HopSkipJump's probe is corrected and DDN takes 100
-steps by default instead of 10.
-
-The Brendel-Bethge members compile their solvers when first used in a process: half a minute for each norm.
+They run from Foolbox 3.3.4, where the step of HopSkipJump's probe is corrected and DDN takes 100 steps by default
+instead of 10. The Brendel-Bethge members compile their solvers when first used in a process: half a minute each.
 
 A member returns images; what they are worth is computed here. Searches for the smallest perturbation run without an
 epsilon (given one, Foolbox stops them early and shrinks what they found); members that want an epsilon run at several,
@@ -15,9 +11,8 @@ models misclassify.
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,136 +20,12 @@ from torch import Tensor
 from bioinspired.attacks.entry import library
 from bioinspired.attacks.frozen import Model
 from bioinspired.attacks.guard import Adapter, Task, guarded
+from bioinspired.attacks.members import Member, member
 from bioinspired.attacks.norms import per_image
 from bioinspired.attacks.result import Result
 from bioinspired.errors import UserError
 
 _FAR = 1e9  # no ball
-
-Type = Literal["gradient", "decision", "gradient and decision", "corruption"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Member:
-    """One of the 42.
-
-    Attributes:
-        name: of Foolbox's class, without "Attack".
-        norm: the one it minimises or keeps to; "any" where it is to be chosen (here "l2"), "none" where there is none.
-        type: what it uses of the model. A corruption does not optimise against it: it knows its answers at most.
-        forwards, backwards: passes per image at Foolbox' defaults, on a small network and images that stand to the end.
-        minimal: it searches the smallest perturbation and takes no epsilon.
-        parameters: where not Foolbox' defaults, or without one.
-        steps, searches: the parameters that its cost is proportional to, where it has them.
-        started: it starts from an image that fools the model.
-    """
-
-    name: str
-    norm: Literal["linf", "l2", "l1", "l0", "any", "none"]
-    type: Type
-    forwards: int
-    backwards: int = 0
-    minimal: bool = True
-    parameters: dict[str, Any] = field(default_factory=dict)
-    steps: str = ""
-    searches: str = ""
-    started: bool = False
-
-    @property
-    def optimises(self) -> bool:
-        """Whether it optimises against the model."""
-        return self.type != "corruption"
-
-    @property
-    def attribute(self) -> str:
-        """The name of Foolbox's class."""
-        return f"{self.name}Attack"
-
-
-def _noise(name: str, norm: Literal["linf", "l2"], forwards: int) -> Member:
-    steps = "repeats" if "Repeated" in name else ""
-    return Member(name=name, norm=norm, type="corruption", forwards=forwards, minimal=False, steps=steps)
-
-
-def _ascent(
-    name: str, norm: Literal["linf", "l2", "l1"], forwards: int, backwards: int, steps: str = "steps"
-) -> Member:
-    return Member(
-        name=name, norm=norm, type="gradient", forwards=forwards, backwards=backwards, minimal=False, steps=steps
-    )
-
-
-def _search(name: str, norm: Literal["linf", "l2", "l1", "any"], forwards: int, backwards: int, **more: Any) -> Member:
-    kind: Type = "gradient" if backwards else "corruption"
-    return Member(name=name, norm=norm, type=kind, forwards=forwards, backwards=backwards, **{"steps": "steps"} | more)
-
-
-def _brendel_bethge(name: str, norm: Literal["linf", "l2", "l1", "l0"]) -> Member:
-    return Member(
-        name=f"{name}BrendelBethge",
-        norm=norm,
-        type="gradient and decision",
-        forwards=2_000,
-        backwards=1_000,
-        steps="steps",
-        started=True,
-    )
-
-
-MEMBERS = (
-    Member(name="L2ContrastReduction", norm="l2", type="corruption", forwards=1, minimal=False),
-    Member(
-        name="VirtualAdversarial",
-        norm="l2",
-        type="gradient",
-        forwards=12,
-        backwards=10,
-        minimal=False,
-        parameters={"steps": 10},
-        steps="steps",
-    ),
-    _search("DDN", "l2", 101, 100),
-    _ascent("L1ProjectedGradientDescent", "l1", 51, 50),
-    _ascent("L2ProjectedGradientDescent", "l2", 51, 50),
-    _ascent("LinfProjectedGradientDescent", "linf", 41, 40),
-    _ascent("L1BasicIterative", "l1", 11, 10),
-    _ascent("L2BasicIterative", "l2", 11, 10),
-    _ascent("LinfBasicIterative", "linf", 11, 10),
-    _ascent("L1FastGradient", "l1", 2, 1, steps=""),
-    _ascent("L2FastGradient", "l2", 2, 1, steps=""),
-    _ascent("LinfFastGradient", "linf", 2, 1, steps=""),
-    _noise("L2AdditiveGaussianNoise", "l2", 1),
-    _noise("L2AdditiveUniformNoise", "l2", 1),
-    _noise("L2ClippingAwareAdditiveGaussianNoise", "l2", 1),
-    _noise("L2ClippingAwareAdditiveUniformNoise", "l2", 1),
-    _noise("LinfAdditiveUniformNoise", "linf", 1),
-    _noise("L2RepeatedAdditiveGaussianNoise", "l2", 102),
-    _noise("L2RepeatedAdditiveUniformNoise", "l2", 102),
-    _noise("L2ClippingAwareRepeatedAdditiveGaussianNoise", "l2", 102),
-    _noise("L2ClippingAwareRepeatedAdditiveUniformNoise", "l2", 102),
-    _noise("LinfRepeatedAdditiveUniformNoise", "linf", 102),
-    _ascent("SparseL1Descent", "l1", 11, 10),
-    _search("Inversion", "any", 1, 0, steps=""),
-    _search("BinarySearchContrastReduction", "any", 16, 0, steps="binary_search_steps"),
-    _search("LinearSearchContrastReduction", "any", 1_001, 0),
-    _search("L2CarliniWagner", "l2", 90_000, 90_000, searches="binary_search_steps"),
-    _search("NewtonFool", "l2", 101, 100),
-    _search("EAD", "l1", 180_000, 90_000, searches="binary_search_steps"),
-    _search("GaussianBlur", "any", 1_001, 0),
-    Member(name="Spatial", norm="none", type="corruption", forwards=126),
-    _search("L2DeepFool", "l2", 57, 56),
-    _search("LinfDeepFool", "linf", 57, 56),
-    _search("SaltAndPepperNoise", "any", 1_001, 0),
-    _search("LinearSearchBlendedUniformNoise", "any", 1_001, 0),
-    _search("Dataset", "any", 1, 0, steps=""),
-    Member(name="Boundary", norm="l2", type="decision", forwards=27_553, steps="steps", started=True),
-    Member(name="HopSkipJump", norm="l2", type="decision", forwards=35_706, steps="steps", started=True),
-    _brendel_bethge("L0", "l0"),
-    _brendel_bethge("L1", "l1"),
-    _brendel_bethge("L2", "l2"),
-    _brendel_bethge("Linfinity", "linf"),
-)
-NAMES = tuple(member.name for member in MEMBERS)
 
 _FLEXIBLE = (
     "Inversion",
@@ -164,17 +35,6 @@ _FLEXIBLE = (
     "LinearSearchBlendedUniformNoise",
     "Dataset",
 )  # take the distance that they minimise; salt and pepper has L2 of its own, and is judged by what it changed
-
-
-def member(name: str) -> Member:
-    """One of the 42 by its name.
-
-    Raises:
-        UserError: none has it.
-    """
-    if name not in NAMES:
-        raise UserError(f'"{name}" is none of the 42: `bioinspired attack --list --study dim` names them.')
-    return MEMBERS[NAMES.index(name)]
 
 
 def run(
@@ -235,23 +95,6 @@ def sizes(delta: Tensor) -> dict[str, Tensor]:
         "l1": flat.abs().sum(1),
         "l0": (flat.abs() > 1e-6).sum(1).to(flat),
     }
-
-
-def as_json() -> list[dict[str, Any]]:
-    """The list as plain data."""
-    return [
-        {
-            "name": f"foolbox.{one.name}",
-            "norm": one.norm,
-            "type": one.type,
-            "parameters": one.parameters,
-            "budget": " x ".join(name for name in (one.searches, one.steps) if name),
-            "cost": {"forwards": one.forwards, "backwards": one.backwards},
-            "minimal": one.minimal,
-            "optimises": one.optimises,
-        }
-        for one in MEMBERS
-    ]
 
 
 def _attack(

@@ -5,7 +5,7 @@ from typing import Any
 
 from bioinspired.errors import UserError
 
-LISTS = {"dim": "bioinspired.attacks.forty_two"}
+LISTS = {"dim": "bioinspired.attacks.members"}
 """The module of each list, by study."""
 
 

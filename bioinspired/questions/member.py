@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from bioinspired.answers import correct
-from bioinspired.attacks.forty_two import member, run, sizes
+from bioinspired.attacks.forty_two import run, sizes
+from bioinspired.attacks.members import member
 from bioinspired.keys import number
 from bioinspired.outcome import Asked, Outcome, bits, mean
 from bioinspired.trials.dim import Member

@@ -70,7 +70,7 @@ class DenoisedCNN(Defense):
 
 @dataclass(frozen=True, kw_only=True)
 class Member(Question):
-    """One of the 42 attacks of `bioinspired.attacks.forty_two`, by name.
+    """One of the 42 attacks of `bioinspired.attacks.members`, by name.
 
     Attributes:
         linf, l2, l0: thresholds at which images are called robust: largest change, Euclidean length, changed values.
@@ -108,9 +108,10 @@ class Direct(Question):
 
     @property
     def name(self) -> str:
-        """Norm and thresholds, such as "linf 0.3" or "all 0.3 1.5 12"."""
+        """Norm and thresholds, such as "linf 0.3" or "all 0.3 1.5 12", and whether the images were held out."""
         own = {"linf": self.linf, "l2": self.l2, "l0": str(self.l0)}
-        return f"all {self.linf} {self.l2} {self.l0}" if self.norm == "all" else f"{self.norm} {own[self.norm]}"
+        said = f"{self.linf} {self.l2} {self.l0}" if self.norm == "all" else own[self.norm]
+        return f"{self.norm} {said}" + ("" if self.last is None else " held out")
 
 
 @dataclass(frozen=True, kw_only=True)

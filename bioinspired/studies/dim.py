@@ -1,0 +1,392 @@
+"""Denoised Internal Models (arXiv 2111.10844), reconstructed: 42 attacks, the worst case per image, every guess varied.
+
+Rows, by how many seeds they are trained with:
+
+    main      standard; DIM; pgd-trained; Binary CNN
+    controls  noise-trained; class PCA; nearest neighbour; denoiser + CNN; models only (no denoiser); binary DIM
+    knobs     DIM with one of the guesses K1 to K9 changed, and with class-balanced training
+
+Every row is asked: clean images, Gaussian noise, and which images stand in all three norms against direct attacks. Main
+rows and controls besides: the same norm by norm, PGD on the margin over epsilon. Rows of `member_rows` on the first
+seed (main rows and controls on every seed at full scale): each of the 42. DIM and the knobs: direct attacks on images that
+training held out, by which a reconstruction is chosen. DIM, once: the logit scale, attacks that know its parts,
+AutoAttack, Square, transfer, checks, errors class by class.
+
+The 42 in three groups, by the passes that they take (n images, by seeds; L: at laptop scale, F: at full scale):
+
+    group      members  passes   L            F
+    cheap      30       to 130   20, one      1,000, all seeds
+    long        4       1,000    20, one      200, all seeds
+    expensive   8       more     20, one (C&W and EAD only)   50, one seed, with the steps in BUDGETS
+
+The grid at `full`, on MNIST with widths as in SMALL (n = 1,000 unless said otherwise):
+
+    main 4 x 5, controls 6 x 5, knobs 15 x 1 (core); knobs 15 x 4 more seeds and the wide DIM x 5 (wide)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bioinspired.attacks.members import MEMBERS as FORTY_TWO
+from bioinspired.attacks.members import Member as Listed
+from bioinspired.keys import Strength
+from bioinspired.recipes import SHORT
+from bioinspired.trials import (
+    Architecture,
+    Attack,
+    Checked,
+    Clean,
+    Corruption,
+    Data,
+    Defense,
+    Gallery,
+    Images,
+    Measurement,
+    Network,
+    PGDTraining,
+    Question,
+    Recipe,
+    Scale,
+    Study,
+    Tier,
+    Trial,
+)
+from bioinspired.trials.dim import (
+    DIM,
+    Adaptive,
+    BinaryInput,
+    ClassPCA,
+    DenoisedCNN,
+    Direct,
+    InternalErrors,
+    LogitScale,
+    Member,
+    NearestNeighbour,
+)
+
+TITLE = "Denoised Internal Models"
+DATASETS = {"smoke": ("digits",), "laptop": ("digits", "mnist"), "full": ("mnist",)}
+SOURCE_SEED = 100
+SMALL = DIM(denoiser_widths=(256, 64), model_widths=(64, 8))
+WIDE = DIM()
+SHOWN = ("standard", "DIM", "Binary CNN", "pgd-trained")
+MAIN = ("standard", "DIM", "pgd-trained", "Binary CNN")
+FACTORS = ("0.01", "1", "100")  # of the logits, which are of size 100 times the error already
+
+EXPENSIVE = 2_000
+LONG = 200
+
+BUDGETS: Mapping[Scale, Mapping[str, tuple[int | None, int | None]]] = {
+    "smoke": {"DDN": (10, None), "L2ProjectedGradientDescent": (5, None), "LinfProjectedGradientDescent": (5, None)},
+    "laptop": {
+        "L2CarliniWagner": (50, 3),
+        "EAD": (50, 3),
+        "DDN": (50, None),
+        "NewtonFool": (50, None),
+        "LinearSearchContrastReduction": (50, None),
+        "GaussianBlur": (50, None),
+        "SaltAndPepperNoise": (50, None),
+        "LinearSearchBlendedUniformNoise": (50, None),
+    },
+    "full": {
+        "L2CarliniWagner": (200, 5),
+        "EAD": (200, 5),
+        "Boundary": (5_000, None),
+        "HopSkipJump": (20, None),
+        "L0BrendelBethge": (300, None),
+        "L1BrendelBethge": (300, None),
+        "L2BrendelBethge": (300, None),
+        "LinfinityBrendelBethge": (300, None),
+    },
+}
+"""Steps and searches of members where not Foolbox' defaults; at full scale those of the specification's plan."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What differs between scales and data sets."""
+
+    data: Data
+    recipe: Recipe
+    ordinary: Recipe
+    adversary: PGDTraining
+    defense: DIM = SMALL
+    seeds: tuple[int, ...]
+    control_seeds: tuple[int, ...]
+    knob_seeds: tuple[int, ...]
+    wide_seeds: tuple[int, ...] = ()
+    held_out: int
+    kept: int
+    linf: Strength
+    l2: Strength = "1.5"
+    l0: int = 12
+    epsilons: tuple[Strength, ...]
+    direct: Direct
+    direct_images: int
+    members: Scale
+    member_images: tuple[int, int, int]
+    leave_out: tuple[str, ...] = ()
+    member_rows: tuple[str, ...] = ("standard", "DIM", "pgd-trained", "Binary CNN", "class PCA")
+    every_seed: bool = False
+    auto_images: int
+    checked: int
+    knobs: tuple[str, ...] | None = None
+    changes: str
+
+
+def _adam(epochs: int, batch: int, held_out: int) -> Recipe:
+    return Recipe(epochs=epochs, batch=batch, rate="0.001", optimizer="adam", schedule="constant", decay="0",
+                  validation=held_out)  # fmt: skip
+
+
+COMPILED = ("L0BrendelBethge", "L1BrendelBethge", "L2BrendelBethge", "LinfinityBrendelBethge")
+DIGITS = Setting(
+    data=Data(name="digits", size=28),
+    recipe=_adam(25, 64, 200),
+    ordinary=replace(SHORT["digits"], validation=200),
+    adversary=PGDTraining(eps="0.15", steps=3, step_size="0.5"),
+    seeds=(0, 1, 2),
+    control_seeds=(0,),
+    knob_seeds=(0,),
+    held_out=200,
+    kept=1_237,
+    linf="0.15",
+    epsilons=("0.05", "0.15"),
+    direct=Direct(norm="all", linf="0.15", steps=40),
+    direct_images=60,
+    members="laptop",
+    member_images=(20, 20, 20),
+    leave_out=(*COMPILED, "Boundary", "HopSkipJump"),
+    auto_images=20,
+    checked=30,
+    knobs=("K1 code", "K1 raw", "K2 raw", "K5 gaussian", "K6 winners", "K8 rescaled"),
+    changes="networks of a few hundred units, scikit-learn's 8x8 digits up-sampled to 28x28, fewer steps of the members",
+)
+SMOKE = replace(
+    DIGITS,
+    data=Data(name="digits", size=16, train=300),
+    defense=DIM(denoiser_widths=(32, 16), model_widths=(16, 4)),
+    recipe=_adam(3, 32, 60),
+    ordinary=Recipe(epochs=2, batch=32, rate="0.1", validation=60),
+    adversary=PGDTraining(eps="0.15", steps=1, step_size="1"),
+    seeds=(0,),
+    held_out=60,
+    kept=200,
+    epsilons=("0.15",),
+    direct=Direct(norm="all", linf="0.15", steps=5),
+    direct_images=12,
+    members="smoke",
+    member_images=(6, 0, 0),
+    member_rows=("standard", "DIM"),
+    auto_images=0,
+    checked=0,
+    knobs=("K1 code",),
+    changes="a few steps on a few images: this page shows that the code runs, not a result",
+)
+MNIST = Setting(
+    data=Data(name="mnist", size=28),
+    recipe=_adam(20, 128, 5_000),
+    ordinary=replace(SHORT["mnist"], epochs=4, validation=5_000),
+    adversary=PGDTraining(eps="0.3", steps=10, step_size="0.25"),
+    seeds=(0, 1, 2, 3, 4),
+    control_seeds=(0, 1, 2, 3, 4),
+    knob_seeds=(0,),
+    wide_seeds=(0, 1, 2, 3, 4),
+    held_out=5_000,
+    kept=10_000,
+    linf="0.3",
+    epsilons=("0.1", "0.2", "0.3"),
+    direct=Direct(norm="all", steps=200, restarts=3, targeted=True),
+    direct_images=1_000,
+    members="full",
+    member_images=(1_000, 200, 50),
+    every_seed=True,
+    auto_images=200,
+    checked=100,
+    changes="Thresholds are those of the ABS paper, networks the smaller of two sizes.",
+)
+SETTINGS: Mapping[tuple[Scale, str], Setting] = {
+    ("smoke", "digits"): SMOKE,
+    ("laptop", "digits"): DIGITS,
+    ("laptop", "mnist"): replace(
+        DIGITS,
+        data=Data(name="mnist", size=28, train=6_000),
+        recipe=_adam(10, 64, 1_000),
+        ordinary=Recipe(epochs=2, batch=64, rate="0.1", validation=1_000),
+        adversary=PGDTraining(eps="0.3", steps=5, step_size="0.5"),
+        seeds=(0,),
+        held_out=1_000,
+        kept=5_000,
+        linf="0.3",
+        epsilons=("0.1", "0.2", "0.3"),
+        direct=Direct(norm="all", steps=40),
+        changes="networks of a few hundred units trained on 5,000 of MNIST's images, with members' steps cut",
+    ),
+    ("full", "mnist"): MNIST,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the tables: its label, the defense, the recipe where it is not the defense's own, the knob."""
+
+    label: str
+    defense: Defense | None
+    seeds: tuple[int, ...]
+    recipe: Recipe
+    knob: str = ""
+    tier: Tier = "core"
+
+
+def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
+    """The study at a scale, on a data set, with other seeds where they are given."""
+    setting = SETTINGS[scale, dataset]
+    if seeds is not None:
+        setting = replace(setting, seeds=seeds, control_seeds=seeds, knob_seeds=seeds[:1], wide_seeds=seeds)
+    out = []
+    for row in _rows(setting):
+        for seed in row.seeds:
+            network = _network(setting, row, seed)
+            asked = _questions(setting, row, seed)
+            if row.label == "DIM" and seed == row.seeds[0]:
+                twin = _network(setting, _rows(setting)[0], seed)
+                asked += _once(setting, twin)
+            factors = {"knob": row.knob}
+            out.append(Trial(network=network, label=row.label, measurements=asked, factors=factors, tier=row.tier))
+    return Study(
+        name="dim",
+        scale=scale,
+        trials=tuple(out),
+        fidelity="reconstruction" if scale == "full" else "proxy",
+        changes=setting.changes,
+    )
+
+
+def _rows(setting: Setting) -> list[Row]:
+    base, main, controls, plain = setting.defense, setting.seeds, setting.control_seeds, setting.ordinary
+    rows = [
+        Row("standard", None, main, plain),
+        Row("DIM", base, main, setting.recipe),
+        Row("pgd-trained", None, main, replace(plain, epochs=2 * plain.epochs, adversary=setting.adversary)),
+        Row("Binary CNN", BinaryInput(), main, plain),
+        Row("noise-trained", None, controls, replace(plain, noise="0.3")),
+        Row("class PCA", ClassPCA(), controls, setting.recipe),
+        Row("nearest neighbour", NearestNeighbour(images=setting.kept), controls, setting.recipe),
+        Row("denoiser + CNN", DenoisedCNN(denoiser_widths=base.denoiser_widths), controls, setting.recipe),
+        Row("models only", replace(base, denoiser="none"), controls, setting.recipe),
+        Row("binary DIM", replace(base, binarized="before"), controls, setting.recipe),
+    ]
+    for label, changed in knobs(base).items():
+        if setting.knobs is None or label in setting.knobs:
+            rows.append(Row(label, changed, setting.knob_seeds, setting.recipe, knob=label.split()[0]))
+    if setting.wide_seeds:
+        rows.append(Row("wide DIM", WIDE, setting.wide_seeds, setting.recipe, knob="K3, K4", tier="wide"))
+        for label, changed in knobs(base).items():
+            more = tuple(seed for seed in setting.wide_seeds if seed not in setting.knob_seeds)
+            rows.append(Row(label, changed, more, setting.recipe, knob=label.split()[0], tier="wide"))
+    return rows
+
+
+def knobs(base: DIM) -> dict[str, DIM]:
+    """Reconstructions that differ from one in a single guess, by label."""
+    changes: dict[str, dict[str, Any]] = {
+        "K1 code": {"reads": "code"},
+        "K1 raw": {"reads": "raw", "target": "raw"},
+        "K2 raw": {"target": "raw"},
+        "K3 conv": {"denoiser": "conv"},
+        "K3 narrow": {"denoiser_widths": tuple(width // 2 for width in base.denoiser_widths)},
+        "K4 narrow": {"model_widths": tuple(width // 2 for width in base.model_widths)},
+        "K5 gaussian": {"noise": "gaussian"},
+        "K5 uniform": {"noise": "uniform"},
+        "K5 salt and pepper": {"noise": "salt_and_pepper"},
+        "K6 l1": {"sparsity": "l1", "penalty": "1"},
+        "K6 winners": {"sparsity": "winners"},
+        "K7 inside": {"binarized": "inside"},
+        "K8 rescaled": {"rescaled": True},
+        "K9 noise": {"test_noise": "0.1"},
+        "balanced classes": {"balanced": True},
+    }
+    return {label: replace(base, **changed) for label, changed in changes.items()}
+
+
+def _network(setting: Setting, row: Row, seed: int) -> Network:
+    architecture = Architecture(name="small_cnn", width=16, normalize=False)
+    return Network(data=setting.data, architecture=architecture, recipe=row.recipe, seed=seed, defense=row.defense)
+
+
+def _questions(setting: Setting, row: Row, seed: int) -> tuple[Measurement, ...]:
+    few, whole = Images(n=setting.direct_images), Images(n=1_000 if setting.members == "full" else None)
+    asked = [
+        Measurement(question=Clean()),
+        Measurement(question=Corruption(name="gaussian_noise_clipped", strength="0.5"), images=whole),
+        Measurement(question=setting.direct, images=few),
+    ]
+    if row.label == "DIM" or row.knob:
+        held_out = replace(setting.direct, last=setting.held_out if setting.held_out < 500 else 500)
+        asked.append(Measurement(question=held_out, images=Images(split="train")))
+    if row.knob:
+        return tuple(asked)
+    asked += [Measurement(question=replace(setting.direct, norm=norm), images=few) for norm in ("linf", "l2", "l0")]
+    asked += [Measurement(question=_margin(setting, eps), images=few) for eps in setting.epsilons]
+    first = seed == row.seeds[0]
+    if setting.every_seed or (first and row.label in setting.member_rows):
+        asked += _members(setting, first=first)
+    if first and row.label in SHOWN:
+        asked.append(Measurement(question=Gallery(attack=_margin(setting, setting.linf))))
+    return tuple(asked)
+
+
+def _margin(setting: Setting, eps: Strength) -> Attack:
+    return Attack(name="pgd", eps=eps, steps=setting.direct.steps, step_size="0.1", loss="margin", random_start=True)
+
+
+def _members(setting: Setting, *, first: bool) -> list[Measurement]:
+    """The 42, or those that this scale runs; the expensive ones on the first seed only."""
+    asked = []
+    for listed in FORTY_TWO:
+        images = setting.member_images[group(listed)]
+        if not images or listed.name in setting.leave_out or (group(listed) == 2 and not first):
+            continue
+        steps, searches = BUDGETS[setting.members].get(listed.name, (None, None))
+        question = Member(name=listed.name, linf=setting.linf, l2=setting.l2, l0=setting.l0, steps=steps,
+                          searches=searches)  # fmt: skip
+        asked.append(Measurement(question=question, images=Images(n=images)))
+    return asked
+
+
+def group(listed: Listed) -> int:
+    """0 for a cheap member, 1 for a long one, 2 for an expensive one."""
+    return 2 if listed.forwards >= EXPENSIVE else 1 if listed.forwards > LONG else 0
+
+
+def _once(setting: Setting, twin: Network) -> tuple[Measurement, ...]:
+    """What the first DIM is asked besides."""
+    asked = [Measurement(question=InternalErrors(), images=Images(n=setting.direct_images))]
+    few = Images(n=setting.direct_images)
+    steps = setting.direct.steps
+    attacks: list[Question] = []
+    for norm, eps in (("linf", setting.linf), ("l2", setting.l2)):
+        attacks += [
+            Adaptive(name=name, norm=norm, eps=eps, steps=steps)  # type: ignore[arg-type]
+            for name in ("latent descent", "collision", "identity backward")
+        ]
+        for factor in FACTORS:
+            scaled = LogitScale(name="pgd", factor=factor, norm=norm, eps=eps, steps=steps)  # type: ignore[arg-type]
+            attacks.append(scaled)
+    for factor in FACTORS:
+        attacks.append(LogitScale(name="carlini_wagner", factor=factor, norm="l2", eps=setting.l2, steps=steps))
+        attacks.append(LogitScale(name="fmn", factor=factor, norm="l2", eps=setting.l2, steps=steps))
+    asked += [Measurement(question=attack, images=few) for attack in attacks]
+    asked.append(Measurement(question=_margin(setting, setting.linf), images=few, sources=(twin,)))
+    if setting.auto_images:
+        small = Images(n=setting.auto_images)
+        asked += [
+            Measurement(question=Attack(name="autoattack", eps=setting.linf), images=small),
+            Measurement(question=Attack(name="autoattack", eps=setting.l2, norm="l2"), images=small),
+            Measurement(question=Attack(name="square", eps=setting.linf), images=small),
+        ]
+    if setting.checked:
+        checks = Checked(eps=setting.linf)
+        asked.append(Measurement(question=checks, images=Images(n=setting.checked), sources=(twin,)))
+    return tuple(asked)
