@@ -53,6 +53,7 @@ from bioinspired.trials.sleep import (
     Sleep,
     SleepDeletion,
     SleepLayers,
+    SleepNoise,
     SleepRetraining,
     SleepScaling,
     SleepSearch,
@@ -84,8 +85,34 @@ B = Sleep(
 )
 """The released parameter sets: A of the distortion test, B of the attack scripts."""
 
-FOR_ATTACKS: dict[str, Defense] = {}
-FOR_DISTORTIONS: dict[str, Defense] = {}
+FOR_ATTACKS: dict[str, Defense] = {
+    "sleep": Sleep(
+        rate="590.1",
+        inc="0.03492",
+        dec="0.02729",
+        beta1="32.86",
+        beta2="17.74",
+        beta3="31.34",
+        alpha="7.545",
+        steps=2_000,
+    ),
+    "deletion": SleepDeletion(choice="active", first="0.001073", second="0.001101"),
+    "noise": SleepNoise(first="0.07723", second="0.01672", third="0.471"),
+}
+FOR_DISTORTIONS: dict[str, Defense] = {
+    "sleep": Sleep(
+        rate="39.48",
+        inc="0.009144",
+        dec="0.006043",
+        beta1="45.31",
+        beta2="26.11",
+        beta3="21.04",
+        alpha="4.421",
+        steps=2_000,
+    ),
+    "deletion": SleepDeletion(choice="active", first="0.001076", second="0.2957"),
+    "noise": SleepNoise(first="1.574", second="0.2375", third="0.4102"),
+}
 """What the searches of seeds 0 and 1 found, by kind: a test compares them with the records of these searches."""
 
 WHITE_BOX = (
