@@ -19,8 +19,9 @@ Every target is asked, on all 10,000 images: clean, three noises at nine strengt
 nine. The rows of HEADLINE are asked besides: the boundary attack with 50 steps (1,000 images), the fifteen common
 corruptions at five severities (5,000), distances and spectra of the boundary attack with 10,000 steps (200) and of FMN
 (1,000), PGD-50 over epsilon (1,000). Their first seed: the boundary attack with numbers of steps between (200), FMN in
-Linf (1,000), FGSM from every source (10,000), momentum from each and from all at once (1,000), PGD of low and of high
-frequencies and the attack on features (1,000), similarities; AutoAttack at three epsilons (200), a gallery, the checks.
+Linf (1,000), FGSM from every source (10,000), momentum from each, with input diversity from all at once (1,000), PGD of
+low and of high frequencies and the attack on features (1,000), similarities; AutoAttack at three epsilons (200), a
+gallery, the checks.
 """
 
 from collections.abc import Iterable, Mapping
@@ -521,7 +522,7 @@ def _once(setting: Setting, label: str, sources: Mapping[str, Network], *, twin:
             asked += _moved(setting, "fgsm", grids.fgsm[-1:], source)
         asked += _moved(setting, "mi_fgsm", grids.fgsm[-1:], source)
     if len(sources) > 1:
-        together = Attack(name="mi_fgsm", eps=grids.fgsm[-1], steps=10)
+        together = Attack(name="mi_fgsm", eps=grids.fgsm[-1], steps=10, diversity="0.7")
         asked.append(_on(setting, together, effort.fmn_images, sources.values()))
     bands = [Band(name=band, eps=grids.band, steps=effort.white_box_steps) for band in BANDS]
     asked += [_on(setting, question, effort.fmn_images) for question in bands]

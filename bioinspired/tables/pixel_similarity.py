@@ -109,7 +109,7 @@ def transfer(chapter: Chapter) -> Styler:
         frame = frame[frame["strength"] == momentum["strength"].max()]
         for source, name in dict.fromkeys(zip(frame["source"], frame["name"], strict=True)):
             here = frame[(frame["source"] == source) & (frame["name"] == name)]
-            place = "all" if "+" in source else source
+            place = "all, on resized images too" if "+" in source else source
             columns[f"{'FGSM' if name == 'fgsm' else 'momentum'}, from {place}"] = spread(here, "unconditional")
         columns = {title: column.reindex(list(dict.fromkeys(momentum["label"]))) for title, column in columns.items()}
     out = pd.DataFrame(columns)
