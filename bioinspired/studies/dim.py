@@ -8,8 +8,8 @@ Rows, by how many seeds they are trained with:
 
 Every row is asked: clean images, Gaussian noise, and which images stand in all three norms against direct attacks. Main
 rows and controls besides: the same norm by norm, PGD on the margin over epsilon. Rows of `member_rows` on the first
-seed (main rows and controls on every seed at full scale): each of the 42. DIM and the knobs: direct attacks on images that
-training held out, by which a reconstruction is chosen. DIM, once: the logit scale, attacks that know its parts,
+seed (main rows and controls on every seed at full scale): each of the 42. DIM and the knobs: direct attacks on images
+that training held out, by which a reconstruction is chosen. DIM, once: the logit scale, attacks that know its parts,
 AutoAttack, Square, transfer, checks, errors class by class.
 
 The 42 in three groups, by the passes that they take (n images, by seeds; L: at laptop scale, F: at full scale):
@@ -88,6 +88,14 @@ BUDGETS: Mapping[Scale, Mapping[str, tuple[int | None, int | None]]] = {
         "GaussianBlur": (50, None),
         "SaltAndPepperNoise": (50, None),
         "LinearSearchBlendedUniformNoise": (50, None),
+        "LinfProjectedGradientDescent": (20, None),
+        "L2ProjectedGradientDescent": (20, None),
+        "L1ProjectedGradientDescent": (20, None),
+        "LinfRepeatedAdditiveUniformNoise": (20, None),
+        "L2RepeatedAdditiveGaussianNoise": (20, None),
+        "L2RepeatedAdditiveUniformNoise": (20, None),
+        "L2ClippingAwareRepeatedAdditiveGaussianNoise": (20, None),
+        "L2ClippingAwareRepeatedAdditiveUniformNoise": (20, None),
     },
     "full": {
         "L2CarliniWagner": (200, 5),
@@ -154,14 +162,14 @@ DIGITS = Setting(
     linf="0.15",
     epsilons=("0.05", "0.15"),
     direct=Direct(norm="all", linf="0.15", steps=40),
-    direct_images=60,
+    direct_images=40,
     members="laptop",
     member_images=(20, 20, 20),
     leave_out=(*COMPILED, "Boundary", "HopSkipJump"),
-    auto_images=20,
+    auto_images=10,
     checked=30,
     knobs=("K1 code", "K1 raw", "K2 raw", "K5 gaussian", "K6 winners", "K8 rescaled"),
-    changes="networks of a few hundred units, scikit-learn's 8x8 digits up-sampled to 28x28, fewer steps of the members",
+    changes="small networks, scikit-learn's 8x8 digits up-sampled to 28x28, fewer steps of the 42 attacks",
 )
 SMOKE = replace(
     DIGITS,

@@ -1,0 +1,287 @@
+"""Tables of the chapter on Denoised Internal Models, and what its figures share with them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.io.formats.style import Styler
+
+from bioinspired.attacks.members import MEMBERS, Member
+from bioinspired.chapter import Chapter
+from bioinspired.claims.declarations import Cell
+from bioinspired.results import Result
+from bioinspired.tables.layout import NOTHING, SPREAD, spread, table, with_interval
+
+NORMS = ("linf", "l2", "l0")
+WORDS = {"linf": "Linf", "l2": "L2", "l0": "L0"}
+RIVALS = ("pgd-trained", "Binary CNN", "class PCA")
+"""What a reconstruction has to beat."""
+
+MARGIN = 2.0  # points below which a difference does not count
+
+
+def judged(member: Member) -> str:
+    """The norm at whose threshold a member is judged: its own; L2 for L1 and for a free choice; "" for no norm."""
+    if member.name == "SaltAndPepperNoise":
+        return "l0"
+    return {"linf": "linf", "l0": "l0", "none": ""}.get(member.norm, "l2")
+
+
+def of_members(chapter: Chapter, label: str) -> list[Result]:
+    """What the members found on networks of a label."""
+    return [r for r in chapter.results if r.measurement.question.kind == "member" and r.label == label]
+
+
+def labels(chapter: Chapter) -> list[str]:
+    """Labels of which members were asked, in the study's order."""
+    found = (r.label for r in chapter.results if r.measurement.question.kind == "member")
+    return list(dict.fromkeys(found))
+
+
+def thresholds(chapter: Chapter) -> dict[str, float]:
+    """At which size of a change, in each norm, an image is called robust."""
+    name = chapter.endpoint("overall-pgd").name.split()[1:]
+    return dict(zip(NORMS, (float(value) for value in name), strict=True))
+
+
+def smallest(chapter: Chapter, label: str) -> dict[int, NDArray[np.float64]]:
+    """Per seed the smallest change that any member found, in each norm [3, n]: over the members that saw the image."""
+    out: dict[int, NDArray[np.float64]] = {}
+    for result in of_members(chapter, label):
+        found = result.artifact(chapter.store)["distances"].astype(np.float64)
+        before = out.get(result.seed, np.full((len(NORMS), 0), np.inf))
+        n = max(before.shape[1], found.shape[1])
+        padded = [np.pad(a, ((0, 0), (0, n - a.shape[1])), constant_values=np.inf) for a in (before, found)]
+        out[result.seed] = np.minimum(*padded)
+    return out
+
+
+def standing(chapter: Chapter, label: str) -> dict[str, float]:
+    """Percent of images that stand against all members: norm by norm, and in all three ("all"); mean over seeds."""
+    limits = np.array(list(thresholds(chapter).values()))[:, None]
+    seeds = [found > limits for found in smallest(chapter, label).values()]
+    if not seeds:
+        return {}
+    rates = {norm: 100 * float(np.mean([stands[i].mean() for stands in seeds])) for i, norm in enumerate(NORMS)}
+    return rates | {"all": 100 * float(np.mean([stands.all(0).mean() for stands in seeds]))}
+
+
+def rate_of(chapter: Chapter, label: str, member: Member) -> float | None:
+    """Percent of images that stand against one member at its threshold; mean over seeds."""
+    norm = judged(member)
+    rates = []
+    for result in of_members(chapter, label):
+        if getattr(result.measurement.question, "name", "") == member.name:
+            bits = result.record.bits(result.key, norm or "correct")
+            rates.append(100 * float(bits.mean()))
+    return float(np.mean(rates)) if rates else None
+
+
+def member_table(chapter: Chapter) -> Styler:
+    """The 42 one by one: what each is, and how many images stand."""
+    shown = labels(chapter)
+    rows = []
+    for member in MEMBERS:
+        found = {label: rate_of(chapter, label, member) for label in shown}
+        rows.append(
+            {
+                "attack": member.name,
+                "norm": {"any": "free", "none": "none"}.get(member.norm, member.norm.capitalize()),
+                "uses": member.type,
+                "judged in": WORDS.get(judged(member), "any size"),
+                "passes": f"{member.forwards:,} + {member.backwards:,}",
+                **{label: NOTHING if rate is None else f"{rate:.0f}" for label, rate in found.items()},
+            }
+        )
+    caption = (
+        "The 42: percent of images that stand at the threshold. Passes are forward + backward per image at Foolbox' "
+        "defaults; a dash says that the member was not run at this scale."
+    )
+    return table(pd.DataFrame(rows), caption)
+
+
+def worst(chapter: Chapter) -> Styler:
+    """From the flattering number to the one that counts: the mean over attacks, and the worst case per image."""
+    rows = []
+    for label in labels(chapter):
+        each = [rate for member in MEMBERS if (rate := rate_of(chapter, label, member)) is not None]
+        stands = standing(chapter, label)
+        direct = {norm: _direct(chapter, label, norm) for norm in (*NORMS, "all")}
+        per_norm = [value for norm in NORMS if (value := direct[norm]) is not None]
+        rows.append(
+            {
+                "network": label,
+                "attacks run": len(each),
+                "mean over them": f"{np.mean(each):.0f}",
+                **{f"42: {WORDS[norm]}": f"{stands[norm]:.0f}" for norm in NORMS},
+                "42: all": f"{stands['all']:.0f}",
+                **{f"direct: {WORDS[norm]}": _number(direct[norm]) for norm in NORMS},
+                "direct: all": _number(direct["all"]),
+                "least norm": _number(min(per_norm, default=None)),
+                "mean norm": _number(float(np.mean(per_norm)) if per_norm else None),
+            }
+        )
+    columns = ["network", "attacks run", "mean over them", *(f"42: {WORDS[norm]}" for norm in NORMS), "42: all",
+               *(f"direct: {WORDS[norm]}" for norm in NORMS), "direct: all", "least norm", "mean norm"]  # fmt: skip
+    caption = (
+        "Percent of images that stand. “42” is the worst case per image over the members that were run, “direct” that "
+        "over scale-free attacks on the score; “all”: in all three norms at once. Upper bounds; means over seeds."
+    )
+    return table(pd.DataFrame(rows, columns=columns), caption)
+
+
+def direct(chapter: Chapter) -> Styler:
+    """Every row of the study against direct attacks."""
+    frame = chapter.frame[chapter.frame["kind"] == "direct"]
+    frame = frame[~frame["name"].str.endswith("held out")]
+    made = {"clean": spread(chapter.frame[chapter.frame["kind"] == "clean"], "unconditional")}
+    made["noise"] = spread(chapter.frame[chapter.frame["name"] == "gaussian_noise_clipped"], "unconditional")
+    for norm in (*NORMS, "all"):
+        made[WORDS.get(norm, "all three")] = spread(frame[frame["name"].str.startswith(norm)], "unconditional")
+    rows = list(dict.fromkeys(trial.label for trial in chapter.study.trials))
+    shown = pd.DataFrame(made, dtype=str).reindex(rows).fillna(NOTHING).rename_axis("network").reset_index()
+    caption = f"Percent of images that are right: clean, under noise (σ = 0.5), under direct attacks. {SPREAD}"
+    return table(shown, caption)
+
+
+def reconstructions(chapter: Chapter) -> pd.DataFrame:
+    """One row per reconstruction of DIM: label, knob, percent that stand on held-out images and on test images."""
+    rows = []
+    for label in dict.fromkeys(t.label for t in chapter.study.trials if t.label == "DIM" or t.factors["knob"]):
+        held_out = chapter.rate(label, metric="value", kind="direct")
+        rows.append({"label": label, "held out": held_out, "test": _direct(chapter, label, "all")})
+    return pd.DataFrame(rows, columns=["label", "held out", "test"]).astype({"held out": float, "test": float})
+
+
+def chosen(chapter: Chapter) -> str | None:
+    """The reconstruction that does best on images that training held out; None before there are any."""
+    found = reconstructions(chapter).dropna(subset=["held out"])
+    return None if found.empty else str(found.loc[found["held out"].idxmax(), "label"])
+
+
+def answer(chapter: Chapter) -> str:
+    """Does any reconstruction beat the simple rivals in the worst case per image? In words and numbers, as Markdown."""
+    tested = reconstructions(chapter).dropna(subset=["test"]).set_index("label")["test"]
+    pick, n = chosen(chapter), _images(chapter)
+    if tested.empty or pick not in tested:
+        return "*Not measured yet: does any reconstruction beat the simple rivals in the worst case per image?*"
+    best = str(tested.idxmax())
+    lines = [
+        f"{len(tested)} reconstructions were measured. In all three norms at once, worst case per image over the "
+        f"direct attacks, between {tested.min():.1f} % and {tested.max():.1f} % of {n} test images stand. Chosen by "
+        f"images that training held out: *{pick}*, with {tested[pick]:.1f} %; the best on the test images themselves "
+        f"is *{best}*.",
+        "",
+    ]
+    for rival in RIVALS:
+        theirs = _direct(chapter, rival, "all")
+        if theirs is None:
+            lines.append(f"- Against {rival}: not measured.")
+            continue
+        said = [f"{name} is {_compared(float(tested[label]), theirs, n)}"
+                for name, label in (("the chosen one", pick), ("the best", best))]  # fmt: skip
+        lines.append(f"- Against {rival}, which keeps {theirs:.1f} %: {said[0]}, {said[1]}.")
+    lines += ["", "*Better* and *worse* are said where the difference is above two points and above what the number of "
+                  "images leaves open (95 %, for one reconstruction; the best of many is picked and flattered)."]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _compared(ours: float, theirs: float, n: int) -> str:
+    gap = ours - theirs
+    reach = 1.96 * ((ours * (100 - ours) + theirs * (100 - theirs)) / n) ** 0.5
+    if abs(gap) <= max(reach, MARGIN):
+        return f"not told apart from it ({gap:+.1f} points)"
+    return f"{'better' if gap > 0 else 'worse'} ({gap:+.1f} points)"
+
+
+def knowing(chapter: Chapter) -> Styler:
+    """Attacks that know what they attack, on the first DIM: which images stand, norm by norm."""
+    frame = chapter.frame[(chapter.frame["label"] == "DIM") & (chapter.frame["seed"] == _first_seed(chapter))]
+    rows = []
+    for _, row in frame.iterrows():
+        name = _knowing(row)
+        if name:
+            rows.append({"attack": name, "norm": WORDS.get(str(row["norm"]) or str(row["name"]).split()[0], ""),
+                         "images": row["n"], "stand, %": with_interval(row["unconditional"], row["n"])})  # fmt: skip
+    caption = "Attacks that know the model, on one DIM: percent of images that stand, with 95 % intervals over images."
+    return table(pd.DataFrame(rows, columns=["attack", "norm", "images", "stand, %"]), caption)
+
+
+def _knowing(row: "pd.Series[Any]") -> str:
+    kind, name = str(row["kind"]), str(row["name"])
+    if kind == "direct" and not name.startswith("all"):
+        return "direct: margin and smallest perturbation"
+    if kind == "adaptive":
+        return name
+    if kind == "attack" and name in ("autoattack", "square"):
+        return {"autoattack": "AutoAttack", "square": "Square (answers' scores only)"}[name]
+    if kind == "attack" and row["source"]:
+        return "moved from the undefended network"
+    return ""
+
+
+def scale_frame(chapter: Chapter) -> pd.DataFrame:
+    """One row per attack on rescaled logits: attack, norm, factor, percent that stand."""
+    rows = []
+    for result in chapter.results:
+        question = result.measurement.question
+        if question.kind == "logit_scale":
+            rows.append({"attack": getattr(question, "name", ""), "norm": getattr(question, "norm", ""),
+                         "factor": float(getattr(question, "factor", "1")), "stands": result.rate()})  # fmt: skip
+    return pd.DataFrame(rows, columns=["attack", "norm", "factor", "stands"])
+
+
+ATTACKS = {"pgd": "PGD on the cross-entropy", "carlini_wagner": "C&W", "fmn": "FMN, which knows no scale"}
+
+
+def scales(chapter: Chapter) -> Styler:
+    """Percent that stand by the factor on the logits; the last column is the number that counts."""
+    frame = scale_frame(chapter)
+    rows = []
+    for (attack, norm), mine in frame.groupby(["attack", "norm"], sort=False):
+        by = mine.groupby("factor")["stands"].mean()
+        rows.append({"attack": ATTACKS[str(attack)], "norm": WORDS[str(norm)],
+                     **{f"× {factor:g}": f"{rate:.0f}" for factor, rate in by.items()},
+                     "least": f"{by.min():.0f}"})  # fmt: skip
+    columns = ["attack", "norm", "least"] if not rows else list(rows[0])
+    caption = (
+        "One DIM whose logits are multiplied by a factor, so that no answer changes: percent of images that stand."
+    )
+    return table(pd.DataFrame(rows, columns=columns), caption)
+
+
+def ours(chapter: Chapter, cell: Cell) -> float | None:
+    """Our number for a cell of the ABS curves: the rate at its threshold, or the median of the smallest changes."""
+    label = {"CNN": "standard", "Binary CNN": "Binary CNN", "nearest neighbour": "nearest neighbour",
+             "PGD-trained (Madry et al.)": "pgd-trained"}.get(cell["target"])  # fmt: skip
+    found = {} if label is None else smallest(chapter, label)
+    if not found:
+        return None
+    seeds = [distances[NORMS.index(cell["norm"])] for distances in found.values()]
+    if cell["metric"] == "accuracy":
+        return float(np.mean([100 * float((seed > float(cell["eps"])).mean()) for seed in seeds]))
+    medians = [float(np.median(seed)) for seed in seeds]
+    return float(np.mean(medians)) if np.isfinite(medians).all() else None
+
+
+def _direct(chapter: Chapter, label: str, norm: str) -> float | None:
+    """Percent of images that stand against direct attacks; mean over the seeds of a label."""
+    rows = chapter.frame[(chapter.frame["kind"] == "direct") & (chapter.frame["label"] == label)]
+    rows = rows[rows["name"].str.startswith(norm) & ~rows["name"].str.endswith("held out")]
+    values: Sequence[float] = list(rows["unconditional"].dropna())
+    return float(np.mean(values)) if values else None
+
+
+def _images(chapter: Chapter) -> int:
+    rows = chapter.frame[(chapter.frame["kind"] == "direct") & ~chapter.frame["name"].str.endswith("held out")]
+    return int(rows["n"].max()) if len(rows) else 0
+
+
+def _first_seed(chapter: Chapter) -> int:
+    return next(trial.network.seed for trial in chapter.study.trials if trial.label == "DIM")
+
+
+def _number(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.0f}"
