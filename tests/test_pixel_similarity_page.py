@@ -13,7 +13,8 @@ from bioinspired.corruptions.common import BANDS
 from bioinspired.figures import pixel_similarity as pictures
 from bioinspired.keys import key, number
 from bioinspired.records import Record, Store, pack
-from bioinspired.studies.pixel_similarity import DATASETS, HEADLINE, SETTINGS, trials
+from bioinspired.studies.pixel_similarity import DATASETS, HEADLINE, trials
+from bioinspired.studies.pixel_similarity_settings import SETTINGS
 from bioinspired.tables import pixel_similarity as printed
 from bioinspired.trials import (
     Attack,

@@ -15,7 +15,8 @@ from bioinspired.errors import UserError
 from bioinspired.measuring import measure
 from bioinspired.outcome import Asked
 from bioinspired.questions import common_corruptions, feature_attack, radial_spectrum, similarities
-from bioinspired.studies.pixel_similarity import FULL, SETTINGS, trials
+from bioinspired.studies.pixel_similarity import trials
+from bioinspired.studies.pixel_similarity_settings import FULL, SETTINGS
 from bioinspired.trials import (
     Architecture,
     Blur,
