@@ -78,6 +78,8 @@ def attribution(chapter: Chapter, groups: Iterable[str] = ("variant", "control")
     """Rows against the undefended network, seed by seed, on the questions of the headline claims."""
     results = {name: asked(chapter, claim) for name, claim in QUESTIONS.items()}
     labels = dict.fromkeys(trial.label for trial in chapter.study.trials if trial.factors["group"] in tuple(groups))
+    measured = {result.label for found in results.values() for result in found}
+    labels = {label: None for label in labels if label in measured} or labels
     rows = []
     for label in labels:
         row = {"network": label, "gain": _gain(chapter, label)}
