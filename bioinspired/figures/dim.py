@@ -142,14 +142,14 @@ def errors(chapter: Chapter) -> Figure:
 def strip(chapter: Chapter) -> Figure:
     """What the parts make of the first test images: with noise, denoised, and rebuilt by each internal model."""
     arrays = _internal(chapter)
-    rows = 4 if arrays is None else len(arrays["clean"])
-    classes = 10 if arrays is None else arrays["made"].shape[1]
+    if arrays is None:
+        figure, axis = plt.subplots(figsize=(WIDTH, 1.5))
+        nothing(axis)
+        return finish(figure)
+    rows, classes = arrays["made"].shape[:2]
     figure, axes = plt.subplots(rows, 3 + classes, figsize=(WIDTH, 0.8 * rows + 0.3), squeeze=False)
     for axis in axes.flat:
         axis.set_xticks([]), axis.set_yticks([])
-    if arrays is None:
-        nothing(axes[0, 6])
-        return finish(figure)
     for row in range(rows):
         for column, name in enumerate(("clean", "noisy", "denoised")):
             image(axes[row, column], arrays[name][row], name if row == 0 else "")

@@ -5,13 +5,17 @@ l0         FMN in L0 (Foolbox'), then salt and pepper with as many restarts
 all        the three one after the other, each on the images that still stand
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from bioinspired.answers import correct
-from bioinspired.attacks import catalogue, forty_two
+from bioinspired.attacks import forty_two
+from bioinspired.attacks.entry import library
 from bioinspired.attacks.fmn import fmn
 from bioinspired.attacks.gradient import pgd
+from bioinspired.attacks.guard import Adapter, Task, guarded
 from bioinspired.attacks.norms import ball
 from bioinspired.attacks.result import Result
 from bioinspired.keys import number
@@ -29,7 +33,7 @@ def ask(question: Direct, asked: Asked) -> Outcome:
     for norm in thresholds if question.norm == "all" else (question.norm,):
         eps = thresholds[norm]
         if norm == "l0":
-            _few_values(standing, eps, question.restarts, asked.generator)
+            _few_values(standing, eps, question, asked.generator)
         else:
             _ball(standing, norm, eps, question, asked.generator)
     left = standing.left
@@ -91,16 +95,26 @@ def _ball(standing: Standing, norm: str, eps: float, question: Direct, generator
         standing.take(rows, result, result.success)
 
 
-def _few_values(standing: Standing, eps: float, restarts: int, generator: torch.Generator) -> None:
+def _few_values(standing: Standing, eps: float, question: Direct, generator: torch.Generator) -> None:
     rows = standing.rows
     if len(rows):
-        found = catalogue.run("foolbox.FMN", standing.model, standing.x[rows], standing.y[rows], norm="l0", eps=eps,
-                              generator=generator)  # fmt: skip
+        attack = partial(_fmn_in_l0, question.steps)
+        found = guarded(attack, standing.model, standing.x[rows], standing.y[rows], name="FMN", norm="l0", eps=eps,
+                        generator=generator)  # fmt: skip
         standing.take(rows, found, found.success)
-    for _ in range(restarts):
+    for _ in range(question.restarts):
         rows = standing.rows
         if not len(rows):
             return
         x = standing.x[rows]
-        found = forty_two.run("SaltAndPepperNoise", standing.model, x, standing.y[rows], steps=100, generator=generator)
+        found = forty_two.run(
+            "SaltAndPepperNoise", standing.model, x, standing.y[rows], steps=question.steps, generator=generator
+        )
         standing.take(rows, found, found.success & (forty_two.sizes(found.x_adv - x)["l0"] <= eps))
+
+
+def _fmn_in_l0(steps: int, adapter: Adapter, x: Tensor, y: Tensor, task: Task) -> Tensor:
+    foolbox = library("foolbox")
+    target = foolbox.PyTorchModel(adapter, bounds=(0, 1), device=x.device)
+    found: Tensor = foolbox.attacks.L0FMNAttack(steps=steps)(target, x, y, epsilons=None)[0]
+    return found

@@ -68,6 +68,14 @@ def standing(chapter: Chapter, label: str) -> dict[str, float]:
     return rates | {"all": 100 * float(np.mean([stands.all(0).mean() for stands in seeds]))}
 
 
+def run(chapter: Chapter) -> int:
+    """How many of the 42 were run on some network."""
+    names = {
+        getattr(r.measurement.question, "name", "") for label in labels(chapter) for r in of_members(chapter, label)
+    }
+    return len(names)
+
+
 def rate_of(chapter: Chapter, label: str, member: Member) -> float | None:
     """Percent of images that stand against one member at its threshold; mean over seeds."""
     norm = judged(member)
@@ -157,22 +165,21 @@ def reconstructions(chapter: Chapter) -> pd.DataFrame:
 
 def chosen(chapter: Chapter) -> str | None:
     """The reconstruction that does best on images that training held out; None before there are any."""
-    found = reconstructions(chapter).dropna(subset=["held out"])
-    return None if found.empty else str(found.loc[found["held out"].idxmax(), "label"])
+    held_out = _column(chapter, "held out")
+    return max(held_out, key=lambda label: held_out[label]) if held_out else None
 
 
 def answer(chapter: Chapter) -> str:
     """Does any reconstruction beat the simple rivals in the worst case per image? In words and numbers, as Markdown."""
-    tested = reconstructions(chapter).dropna(subset=["test"]).set_index("label")["test"]
-    pick, n = chosen(chapter), _images(chapter)
-    if tested.empty or pick not in tested:
+    tested, pick, n = _column(chapter, "test"), chosen(chapter), _images(chapter)
+    if pick is None or pick not in tested:
         return "*Not measured yet: does any reconstruction beat the simple rivals in the worst case per image?*"
-    best = str(tested.idxmax())
+    best = max(tested, key=lambda label: tested[label])
     lines = [
         f"{len(tested)} reconstructions were measured. In all three norms at once, worst case per image over the "
-        f"direct attacks, between {tested.min():.1f} % and {tested.max():.1f} % of {n} test images stand. Chosen by "
-        f"images that training held out: *{pick}*, with {tested[pick]:.1f} %; the best on the test images themselves "
-        f"is *{best}*.",
+        f"direct attacks, between {min(tested.values()):.1f} % and {tested[best]:.1f} % of {n} test images stand. "
+        f"Chosen by images that training held out: *{pick}*, with {tested[pick]:.1f} %; the best on the test "
+        f"images themselves is *{best}*.",
         "",
     ]
     for rival in RIVALS:
@@ -180,12 +187,21 @@ def answer(chapter: Chapter) -> str:
         if theirs is None:
             lines.append(f"- Against {rival}: not measured.")
             continue
-        said = [f"{name} is {_compared(float(tested[label]), theirs, n)}"
+        said = [f"{name} is {_compared(tested[label], theirs, n)}"
                 for name, label in (("the chosen one", pick), ("the best", best))]  # fmt: skip
         lines.append(f"- Against {rival}, which keeps {theirs:.1f} %: {said[0]}, {said[1]}.")
-    lines += ["", "*Better* and *worse* are said where the difference is above two points and above what the number of "
-                  "images leaves open (95 %, for one reconstruction; the best of many is picked and flattered)."]  # fmt: skip
+    said_when = (
+        "*Better* and *worse* are said where the difference is above two points and above what the number of images "
+        "leaves open (95 %, for one reconstruction; the best of many is picked and flattered)."
+    )
+    lines += ["", said_when]
     return "\n".join(lines)
+
+
+def _column(chapter: Chapter, name: str) -> dict[str, float]:
+    """A column of `reconstructions` by label, without what was not measured."""
+    frame = reconstructions(chapter)
+    return {str(k): float(v) for k, v in zip(frame["label"], frame[name], strict=True) if not np.isnan(v)}
 
 
 def _compared(ours: float, theirs: float, n: int) -> str:

@@ -1,0 +1,215 @@
+"""The DIM chapter's study, tables and figures: from made-up records whose numbers the test chooses."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from filled import fill, first
+
+from bioinspired import chapter
+from bioinspired.assessment import criteria
+from bioinspired.attacks.members import MEMBERS
+from bioinspired.claims import load
+from bioinspired.figures import dim as figures
+from bioinspired.keys import key
+from bioinspired.records import Store, pack
+from bioinspired.studies import dim
+from bioinspired.tables import dim as tables
+from bioinspired.trials.dim import Direct, InternalErrors, LogitScale, Member
+
+PICTURES = ("curves", "heat", "guesses", "scales", "errors", "strip")
+N = 200
+STANDS = {"DIM": 0.3, "pgd-trained": 0.6, "Binary CNN": 0.3, "class PCA": 0.05, "K1 code": 0.5}
+
+
+def share(trial, measurement):
+    question = measurement.question
+    if isinstance(question, Direct) and question.last is None:
+        return STANDS.get(trial.label, 0.2)
+    if isinstance(question, LogitScale):
+        return 0.9 if question.factor == "100" and question.name == "pgd" else 0.25
+    return 0.8
+
+
+def distances(trial, name):
+    """Every member finds something at 10 except DDN, which finds the first half of the images at 1."""
+    found = np.full((3, N), 10.0)
+    if name == "DDN":
+        found[:, : N // 2] = 1.0
+    if trial.label == "standard":
+        found[:] = 0.0
+    return found.astype(np.float32)
+
+
+def complete(store, study):
+    """Adds to made-up records what only this chapter's questions leave."""
+    for trial in study.trials:
+        more = {}
+        for measurement in trial.measurements:
+            question = measurement.question
+            if isinstance(question, Direct) and question.last is not None:
+                best = 70.0 if trial.label == "K1 code" else 40.0
+                more[key(measurement)] = {"values": {"value": [best] * question.last}, "bits": {}}
+            elif isinstance(question, Member):
+                found = distances(trial, question.name)
+                limits = (float(question.linf), float(question.l2), question.l0)
+                bits = {norm: pack(found[i] > limits[i]) for i, norm in enumerate(("linf", "l2", "l0"))}
+                bits["correct"] = pack(first(0, N))
+                artifact = store.save_artifact(key(trial.network), key(measurement), {"distances": found})
+                more[key(measurement)] = {"bits": bits, "artifact": artifact}
+            elif isinstance(question, InternalErrors):
+                artifact = store.save_artifact(key(trial.network), key(measurement), _arrays())
+                more[key(measurement)] = {"artifact": artifact}
+
+        def change(record, more=more):
+            entries = {name: entry | more.get(name, {}) for name, entry in record.measurements.items()}
+            return dataclasses.replace(record, measurements=entries)
+
+        store.update(key(trial.network), change)
+
+
+def _arrays():
+    random = np.random.default_rng(0)
+    images = {name: random.integers(0, 255, (4, 1, 8, 8), np.uint8) for name in ("clean", "noisy", "denoised")}
+    return images | {
+        "errors": random.random((10, 10)).astype(np.float32),
+        "made": random.integers(0, 255, (4, 10, 1, 8, 8), np.uint8),
+        "strip_errors": random.random((4, 10)).astype(np.float32),
+        "label": np.arange(4, dtype=np.int16),
+    }
+
+
+@pytest.fixture(scope="module")
+def study():
+    """Full scale with what the pages compare, one seed of each."""
+    whole = dim.trials("full", "mnist", None)
+    kept = [t for t in whole.trials if t.label in ("standard", *STANDS) and t.network.seed < 1]
+    return dataclasses.replace(whole, trials=tuple(kept))
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory, study):
+    store = Store(tmp_path_factory.mktemp("full"), "full")
+    fill(store, study, share, n=N)
+    complete(store, study)
+    return chapter.Chapter(study, store)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory, study):
+    return chapter.Chapter(study, Store(tmp_path_factory.mktemp("empty"), "full"))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_figures_are_drawn_from_nothing_and_from_everything(name, full, empty):
+    for page in (empty, full):
+        figure = getattr(figures, name)(page)
+        said = {text.get_text() for axis in figure.axes for text in axis.texts}
+        assert ("not measured yet" in said) == (page is empty)
+
+
+def test_tables_are_made_from_nothing(empty):
+    for name in ("member_table", "worst", "direct", "knowing", "scales"):
+        assert getattr(tables, name)(empty).to_html()
+    assert "Not measured yet" in tables.answer(empty)
+    assert tables.run(empty) == 0
+
+
+def test_the_worst_case_is_per_image_and_the_mean_flatters(full):
+    """One member of 42 finds half of the images at 1, in all norms; thresholds are 0.3, 1.5, 12."""
+    assert tables.standing(full, "DIM") == {"linf": 100, "l2": 50, "l0": 0, "all": 0}
+    row = tables.worst(full).data.set_index("network").loc["DIM"]
+    assert row["attacks run"] == 42
+    in_l0 = sum(tables.judged(one) == "l0" for one in MEMBERS)
+    without_norm = sum(tables.judged(one) == "" for one in MEMBERS)
+    assert row["mean over them"] == f"{100 * (42 - in_l0 - without_norm - 0.5) / 42:.0f}"
+    assert row["direct: all"] == "30"
+
+
+def test_images_that_only_some_members_saw_are_judged_by_those(tmp_path, study):
+    store = Store(tmp_path, "full")
+    one = next(t for t in study.trials if t.label == "DIM")
+    asked = tuple(m for m in one.measurements if isinstance(m.question, Member))
+    short = dataclasses.replace(study, trials=(dataclasses.replace(one, measurements=asked),))
+    fill(store, short, share, n=N)
+    complete(store, short)
+    page = chapter.Chapter(short, store)
+    ddn = next(r for r in tables.of_members(page, "DIM") if r.measurement.question.name == "DDN")
+    few = {"distances": np.zeros((3, 5), np.float32)}
+    entry = dict(ddn.record.measurements[ddn.key], artifact=store.save_artifact(ddn.record.key, ddn.key, few))
+
+    def change(record):
+        return dataclasses.replace(record, measurements=record.measurements | {ddn.key: entry})
+
+    store.update(ddn.record.key, change)
+    found = tables.smallest(chapter.Chapter(short, store), "DIM")[0]
+    assert found.shape == (3, N)
+    assert found[1].tolist() == [0.0] * 5 + [10.0] * (N - 5)
+
+
+def test_a_reconstruction_is_chosen_by_held_out_images_and_compared_with_each_rival(full):
+    assert tables.chosen(full) == "K1 code"
+    text = tables.answer(full)
+    assert "between 30.0 % and 50.0 % of 200 test images" in text
+    assert "Against pgd-trained, which keeps 60.0 %: the chosen one is worse (-10.0 points)" in text
+    assert "Against Binary CNN, which keeps 30.0 %: the chosen one is better (+20.0 points)" in text
+    assert "Against class PCA, which keeps 5.0 %" in text
+
+
+def test_differences_that_the_images_leave_open_are_not_told_apart():
+    """50 against 45 % of 200: 1.96 sqrt(0.25 / 200 + 0.2475 / 200) is 9.8 points."""
+    assert tables._compared(50, 45, 200) == "not told apart from it (+5.0 points)"
+    assert tables._compared(50, 40, 200) == "better (+10.0 points)"
+    assert tables._compared(3, 1.5, 10**6) == "not told apart from it (+1.5 points)"
+
+
+def test_the_least_over_scales_counts(full):
+    shown = tables.scales(full).data.set_index(["attack", "norm"])
+    row = shown.loc[("PGD on the cross-entropy", "Linf")]
+    assert row["× 100"] == "90"
+    assert row["least"] == "25"
+
+
+def test_our_medians_and_rates_stand_beside_the_curves(full):
+    cells = {cell.id: cell for cell in load("dim").cells}
+    assert tables.ours(full, cells["abs/madry/l2/1.5"]) == 50
+    assert tables.ours(full, cells["abs/madry/l2/median"]) == pytest.approx(5.5)
+    assert tables.ours(full, cells["abs/cnn/linf/0.3"]) == 0
+    assert tables.ours(full, cells["abs/abs/l2/1.5"]) is None
+
+
+# The study
+
+
+def test_every_claim_is_measured_at_full_scale_on_both_sides():
+    study = dim.trials("full", "mnist", None)
+    labels = {key(trial.network): trial.label for trial in study.trials}
+    fed = {}
+    for (network, _), stamped in criteria(study).items():
+        for claim in stamped:
+            fed.setdefault(claim, []).append(labels[network])
+    for headline in load("dim").headlines:
+        assert sorted(fed[headline.id]) == sorted([headline.defended, headline.baseline] * 5)
+
+
+@pytest.mark.parametrize(("scale", "dataset"), dim.SETTINGS)
+def test_every_scale_has_its_claims_and_no_network_twice(scale, dataset):
+    study = dim.trials(scale, dataset, None)
+    assert len({key(trial.network) for trial in study.trials}) == len(study.trials)
+    stamped = {claim for marks in criteria(study).values() for claim in marks}
+    assert stamped == {headline.id for headline in load("dim").headlines}
+
+
+def test_every_member_is_asked_at_full_scale_and_budgets_are_of_members():
+    study = dim.trials("full", "mnist", None)
+    dims = [trial for trial in study.trials if trial.label == "DIM"]
+    asked = [{m.question.name for m in t.measurements if isinstance(m.question, Member)} for t in dims]
+    assert asked[0] == {one.name for one in MEMBERS}
+    assert [len(names) for names in asked[1:]] == [34] * 4
+    assert {name for budget in dim.BUDGETS.values() for name in budget} <= {one.name for one in MEMBERS}
+
+
+def test_guesses_change_one_thing_each():
+    for label, changed in dim.knobs(dim.SMALL).items():
+        fields = [f.name for f in dataclasses.fields(changed) if getattr(changed, f.name) != getattr(dim.SMALL, f.name)]
+        assert len(fields) == (2 if label in ("K1 raw", "K6 l1") else 1), label
