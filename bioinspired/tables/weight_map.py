@@ -93,6 +93,12 @@ def attribution(chapter: Chapter, groups: Iterable[str] = ("variant", "control")
     return table(pd.DataFrame(rows, columns=["network", "gain", *QUESTIONS, "seeds"]), caption)
 
 
+def difference(chapter: Chapter, question: str, label: str) -> str:
+    """For prose: a row's mean difference to the undefended network, in points, or that it was not measured."""
+    found = contrast(asked(chapter, QUESTIONS[question]), label)
+    return "not measured" if found is None else f"{found.mean:+.1f}"
+
+
 def sweeps(chapter: Chapter) -> Styler:
     """The exploratory rows, each against the undefended network of the same seed."""
     return attribution(chapter, ("sweep", "kernel"))
