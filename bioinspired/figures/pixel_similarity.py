@@ -170,6 +170,8 @@ def sweeps(chapter: Chapter, group: str) -> Figure:
         axis.scatter([y for _, y in ours], [i for i, _ in ours], color=f"C{k}", s=30, label=title)
         paper = [(i, theirs[label][measure]) for i, label in enumerate(labels) if measure in theirs.get(label, {})]
         axis.scatter([y for _, y in paper], [i + 0.18 for i, _ in paper], facecolors="none", edgecolors=f"C{k}", s=26)
+    if not any(found.values()) and not any(theirs.values()):
+        nothing(axis)
     axis.set(
         yticks=range(len(labels)), yticklabels=labels, xlim=(-2, 102), xlabel="accuracy, %", ylim=(len(labels), -1)
     )

@@ -165,7 +165,9 @@ def bands(chapter: Chapter) -> Styler:
     order = sorted(rows.values(), key=lambda row: ("low", "medium", "high").index(row["band"]))
     frame = pd.DataFrame(order, columns=None if order else ["corruption", "band"])
     return table(
-        frame, "Half-power radius of (corrupted - clean), in percent of the spectrum's corner, on this page's images."
+        frame,
+        "Half-power radius of (corrupted - clean) on this page's images, in percent of the spectrum's corner; bands as "
+        "found on CIFAR-10.",
     )
 
 
