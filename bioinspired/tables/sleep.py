@@ -337,24 +337,30 @@ def _number(values: "pd.Series[float]") -> str:
 
 
 def reading(chapter: Chapter) -> str:
-    """What the paired differences say of sleep and of deleting the units that it changed, as a Markdown list."""
+    """What the paired differences say of sleep and of what might do the same, as a Markdown list."""
     frame = deciding_frame(chapter)
     lines = []
-    for group in ("A", "B"):
+    for group, row, words in COMPARISONS:
         here = frame[frame["group"] == group]
         slept = here[here["row"] == "sleep"].set_index("seed")
-        for row, words in (
-            ("delete slept", "deleting the units it changed"),
-            ("delete active", "deleting as many busy ones"),
-        ):
-            other = here[here["row"] == row].set_index("seed")
-            seeds = slept.index.intersection(other.index)
-            found = [
-                f"{measure} {_word(slept.loc[seeds, measure] - other.loc[seeds, measure])}" for measure in MEASURES
-            ]
-            lines.append(f"- Set {group}, sleep against {words}: {'; '.join(found)}.")
+        other = here[here["row"] == row].set_index("seed")
+        seeds = slept.index.intersection(other.index)
+        if group in SETS or len(seeds):
+            found = [f"{m} {_word(slept.loc[seeds, m] - other.loc[seeds, m])}" for m in MEASURES]
+            lines.append(f"- {words}: {'; '.join(found)}.")
     return "\n".join(lines)
 
+
+SETS = ("A", "B")
+COMPARISONS = (
+    ("A", "delete slept", "Set A, sleep against deleting the units it changed"),
+    ("A", "delete active", "Set A, sleep against deleting as many busy ones"),
+    ("B", "delete slept", "Set B, sleep against deleting the units it changed"),
+    ("B", "delete active", "Set B, sleep against deleting as many busy ones"),
+    ("attacks", "deletion", "Searched for attacks, sleep against deletion"),
+    ("distortions", "deletion", "Searched for distortions, sleep against deletion"),
+    ("distortions", "weight noise", "Searched for distortions, sleep against weight noise"),
+)
 
 MARGIN = 2.0  # points below which a difference does not count
 
