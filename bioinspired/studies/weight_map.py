@@ -23,7 +23,7 @@ What is asked, and of how many images at full scale on MNIST:
                    other epsilons of PGD-20, and PGD-30 on the margin, 500
     standard, smoothing, unsharp, besides
                    FMN in Linf and L2 100; PGD on rescaled logits 500; bands 250; shifts 1,000; of the variants transfer
-                   from their own twin 500; of one seed AutoAttack 50, checks 20, gallery, maps
+                   from their own twin 500; of one seed AutoAttack 50, checks 30, gallery, maps
     full, MNIST    16 rows x 5 seeds + 3 sources: 83 trainings of one epoch, about half a core-hour with what is asked
     full, CIFAR-10 ResNet-20 (10 rows without gain alone, kernels and baselines) and ResNet-18 (standard, smoothing,
                    unsharp), with batch normalisation, 3 seeds, 30 epochs, bf16: the scaled-up models; needs a GPU
@@ -107,7 +107,7 @@ class Setting:
     look_images: int = 250
     shift_images: int | None = None
     auto_images: int = 20
-    check_images: int = 20
+    check_images: int = 30
     changes: str
 
 
@@ -185,7 +185,7 @@ FULL_MNIST = replace(
     shift_images=1_000,
     search_images=100,
     auto_images=50,
-    check_images=20,
+    check_images=30,
     changes="The layer is the family that fits the abstract, the network a small CNN of 16 channels trained for one "
     "epoch, noise, attacks and strengths are this study's choice.",
 )
