@@ -11,7 +11,7 @@ from bioinspired.errors import UserError
 from bioinspired.records import SCALES
 from bioinspired.trials import Scale, Study
 
-NAMES = ("defective_conv", "weight_map", "sleep", "pixel_similarity")
+NAMES = ("defective_conv", "weight_map", "sleep", "pixel_similarity", "dim")
 
 
 def study(name: str, scale: Scale, *, dataset: str = "", seeds: Sequence[int] | None = None) -> Study:
