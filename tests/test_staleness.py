@@ -19,6 +19,9 @@ def network(defense=None, **recipe):
 NETWORKS = [
     "network()",
     "network(defense=DefectiveConv(keep='0.5'))",
+    "network(defense=DIM())",
+    "network(defense=DenoisedCNN())",
+    "network(defense=BinaryInput())",
     "network(noise='0.1')",
     "network(adversary=PGDTraining(eps='0.1', steps=1))",
 ]
@@ -33,6 +36,9 @@ QUESTIONS = [
     "Measurement(question=Distance(name='deepfool', steps=2), images=Images(n=2))",
     "Measurement(question=Gallery(attack=Attack(name='pgd', eps='0.1')))",
     "Measurement(question=Attack(name='mi_fgsm', eps='0.1', steps=2), images=Images(n=8), sources=(network(),))",
+    "Measurement(question=Member(name='LinfBasicIterative'), images=Images(n=8))",
+    "Measurement(question=Direct(norm='all', steps=2), images=Images(n=8))",
+    "Measurement(question=LogitScale(name='pgd', factor='2', norm='linf', eps='0.1', steps=2), images=Images(n=8))",
 ]
 
 

@@ -9,6 +9,18 @@ chapter's own defenses and questions stand in the file that is named after its s
 """
 
 from bioinspired.trials.defective_conv import DefectiveConv, Dropout
+from bioinspired.trials.dim import (
+    DIM,
+    Adaptive,
+    BinaryInput,
+    ClassPCA,
+    DenoisedCNN,
+    Direct,
+    InternalErrors,
+    LogitScale,
+    Member,
+    NearestNeighbour,
+)
 from bioinspired.trials.networks import Architecture, Data, Defense, Network, Norm, PGDTraining, Recipe
 from bioinspired.trials.pixel_similarity import (
     Blur,
@@ -33,18 +45,24 @@ from bioinspired.trials.studies import PAPERS_SCHEDULE, Images, Measurement, Sca
 from bioinspired.trials.weight_map import Band, GradientSpectrum, Maps, Rescaled, Shift, Variance, WeightMap
 
 __all__ = [
+    "DIM",
     "PAPERS_SCHEDULE",
+    "Adaptive",
     "Architecture",
     "Attack",
     "Band",
+    "BinaryInput",
     "Blur",
     "Checked",
+    "ClassPCA",
     "Clean",
     "CommonCorruptions",
     "Corruption",
     "Data",
     "DefectiveConv",
     "Defense",
+    "DenoisedCNN",
+    "Direct",
     "Distance",
     "Dropout",
     "FeatureAttack",
@@ -52,9 +70,13 @@ __all__ = [
     "GradientNorm",
     "GradientSpectrum",
     "Images",
+    "InternalErrors",
+    "LogitScale",
     "Loss",
     "Maps",
     "Measurement",
+    "Member",
+    "NearestNeighbour",
     "Network",
     "Norm",
     "PGDTraining",
