@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from bioinspired import studies
 from bioinspired.errors import UserError
@@ -200,7 +200,8 @@ def attack(
         print(json.dumps(rows, indent=1))
         return
     if study:
-        table = Table("name", "type", "norm", "passes", "optimises", "parameters", "budget", box=None)
+        names = Column("name", overflow="fold", min_width=30)
+        table = Table(names, "type", "norm", "passes", "optimises", "parameters", "budget", box=None)
         for row in rows:
             parameters = ", ".join(f"{name} {value}" for name, value in row["parameters"].items()) or "defaults"
             passes = f"{row['cost']['forwards']:,} + {row['cost']['backwards']:,}"
