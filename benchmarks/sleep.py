@@ -58,7 +58,7 @@ class Size:
     repetitions: int
 
 
-CPU = Size(steps=3_000, dense_steps=100, replicas=(1, 8, 64), repetitions=3)
+CPU = Size(steps=3_000, dense_steps=100, replicas=(1, 8, 32), repetitions=3)
 GPU = Size(steps=2_000, dense_steps=100, replicas=(1, 8, 64), repetitions=5)
 
 
