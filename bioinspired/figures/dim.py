@@ -14,7 +14,7 @@ from bioinspired.assessment import data_of
 from bioinspired.attacks.members import MEMBERS
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
-from bioinspired.figures.layout import WIDTH, finish, image, legend, nothing, palette, targets
+from bioinspired.figures.layout import WIDTH, finish, image, legend, nothing
 from bioinspired.tables.dim import (
     ATTACKS,
     NORMS,
@@ -38,7 +38,7 @@ MARKERS = "osD^vPX<>"
 def curves(chapter: Chapter) -> Figure:
     """Percent of images that stand against the size of the change, norm by norm, over all members; ABS hollow."""
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.0), sharey=True)
-    colours = palette(targets(chapter))
+    colours = dict(zip(labels(chapter), sns.color_palette("colorblind", 10), strict=False))
     limits = thresholds(chapter)
     shown = labels(chapter)
     for index, (norm, axis) in enumerate(zip(NORMS, axes, strict=True)):

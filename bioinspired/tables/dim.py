@@ -100,14 +100,28 @@ def member_table(chapter: Chapter) -> Styler:
                 "uses": member.type,
                 "judged in": WORDS.get(judged(member), "any size"),
                 "passes": f"{member.forwards:,} + {member.backwards:,}",
+                "passes here": _passes(chapter, member),
                 **{label: NOTHING if rate is None else f"{rate:.0f}" for label, rate in found.items()},
             }
         )
     caption = (
-        "The 42: percent of images that stand at the threshold. Passes are forward + backward per image at Foolbox' "
-        "defaults; a dash says that the member was not run at this scale."
+        "The 42: percent of images that stand at the threshold. Passes are forward + backward per image: at Foolbox' "
+        "defaults on images that stand to the end, and as they were taken here; a dash says that the member was not run at this scale."
     )
     return table(pd.DataFrame(rows), caption)
+
+
+def _passes(chapter: Chapter, member: Member) -> str:
+    """Mean passes per image over the networks that a member was run on."""
+    costs = [
+        result.cost
+        for label in labels(chapter)
+        for result in of_members(chapter, label)
+        if getattr(result.measurement.question, "name", "") == member.name
+    ]
+    if not costs:
+        return NOTHING
+    return " + ".join(f"{np.mean([cost[which] for cost in costs]):,.0f}" for which in ("forwards", "backwards"))
 
 
 def worst(chapter: Chapter) -> Styler:
