@@ -19,9 +19,10 @@ The 42 in three groups, by the passes that they take (n images, by seeds; L: at 
     long        4       1,000    20, one      200, all seeds
     expensive   8       more     20, one (C&W and EAD only)   50, one seed, with the steps in BUDGETS
 
-The grid at `full`, on MNIST with widths as in SMALL (n = 1,000 unless said otherwise):
+The grid at `full`, on MNIST with widths as in SMALL, in rows x seeds (direct attacks on 500 images, towards every class):
 
-    main 4 x 5, controls 6 x 5, knobs 15 x 1 (core); knobs 15 x 4 more seeds and the wide DIM x 5 (wide)
+    core   main 4 x 5, controls 6 x 5, knobs 15 x 1
+    wide   knobs 15 x 4 more seeds, the wide DIM x 5
 """
 
 from collections.abc import Mapping
@@ -208,8 +209,8 @@ MNIST = Setting(
     kept=10_000,
     linf="0.3",
     epsilons=("0.1", "0.2", "0.3"),
-    direct=Direct(norm="all", steps=200, restarts=3, targeted=True),
-    direct_images=1_000,
+    direct=Direct(norm="all", targeted=True),
+    direct_images=500,
     members="full",
     member_images=(1_000, 200, 50),
     every_seed=True,

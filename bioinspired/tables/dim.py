@@ -106,7 +106,8 @@ def member_table(chapter: Chapter) -> Styler:
         )
     caption = (
         "The 42: percent of images that stand at the threshold. Passes are forward + backward per image: at Foolbox' "
-        "defaults on images that stand to the end, and as they were taken here; a dash says that the member was not run at this scale."
+        "defaults on images that stand to the end, and as they were taken here; a dash says that the member was "
+        "not run at this scale."
     )
     return table(pd.DataFrame(rows), caption)
 
