@@ -19,7 +19,7 @@ The 42 in three groups, by the passes that they take (n images, by seeds; L: at 
     long        4       1,000    20, one      200, all seeds
     expensive   8       more     20, one (C&W and EAD only)   50, one seed, with the steps in BUDGETS
 
-The grid at `full`, on MNIST with widths as in SMALL, in rows x seeds (direct attacks on 500 images, towards every class):
+The grid at `full`, on MNIST with widths as in SMALL, in rows x seeds; direct attacks on 500 images, towards each class:
 
     core   main 4 x 5, controls 6 x 5, knobs 15 x 1
     wide   knobs 15 x 4 more seeds, the wide DIM x 5
