@@ -1,6 +1,6 @@
 """Figures of the chapter on sleep."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from bioinspired.chapter import Chapter
 from bioinspired.figures.layout import WIDTH, finish, legend, nothing
 from bioinspired.results import Result
-from bioinspired.tables.sleep import GROUPS, MEASURES, deciding_frame
+from bioinspired.tables.sleep import GROUPS, MEASURES, SETS, deciding_frame
 
-SETS = ("A", "B")
 COMPARED = (
     "standard",
     "sleep A",
@@ -144,7 +143,21 @@ def fields(chapter: Chapter, label: str = "sleep B") -> Figure:
 
 def weights(chapter: Chapter) -> Figure:
     """Histograms of each layer's weights, awake and after both sleeps; what lies outside is in the outermost bins."""
-    return _per_layer(chapter, _weights, "weight", "number of weights")
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.8))
+    found = [(name, _layers(chapter, f"sleep {name}")) for name in SETS]
+    for layer, axis in enumerate(axes, start=1):
+        axis.set_title(f"layer {layer}", fontsize="small")
+        axis.set_xlabel("weight")
+        axis.tick_params(labelsize="x-small")
+        for number, (name, arrays) in enumerate(found):
+            if arrays is not None:
+                _weights(axis, arrays, layer, name, number)
+        if all(arrays is None for _, arrays in found):
+            nothing(axis)
+    axes[0].set_ylabel("number of weights")
+    if axes[0].get_legend_handles_labels()[0]:
+        legend(figure, axes[0])
+    return finish(figure)
 
 
 def busy(chapter: Chapter) -> Figure:
@@ -224,29 +237,6 @@ def _weights(axis: Axes, arrays: Mapping[str, NDArray[Any]], layer: int, name: s
         axis.step(middle, arrays[f"weights_{layer}"][0], where="mid", color=palette[0], label="awake")
     axis.step(middle, arrays[f"weights_{layer}"][1], where="mid", color=palette[number + 1], label=f"after {name}")
     axis.set_yscale("symlog")
-
-
-def _per_layer(
-    chapter: Chapter,
-    draw: Callable[[Axes, Mapping[str, NDArray[Any]], int, str, int], None],
-    xlabel: str,
-    ylabel: str,
-) -> Figure:
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.8))
-    found = [(name, _layers(chapter, f"sleep {name}")) for name in SETS]
-    for layer, axis in enumerate(axes, start=1):
-        axis.set_title(f"layer {layer}", fontsize="small")
-        axis.set_xlabel(xlabel)
-        axis.tick_params(labelsize="x-small")
-        for number, (name, arrays) in enumerate(found):
-            if arrays is not None:
-                draw(axis, arrays, layer, name, number)
-        if all(arrays is None for _, arrays in found):
-            nothing(axis)
-    axes[0].set_ylabel(ylabel)
-    if axes[0].get_legend_handles_labels()[0]:
-        legend(figure, axes[0])
-    return finish(figure)
 
 
 def _layers(chapter: Chapter, label: str) -> Mapping[str, NDArray[Any]] | None:

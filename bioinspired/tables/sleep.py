@@ -17,6 +17,7 @@ from bioinspired.results import Result
 from bioinspired.tables.layout import NOTHING, SPREAD, badge, spread, table
 from bioinspired.trials import Distance
 
+SETS = ("A", "B")
 MEASURES = ("clean", "noise", "blur", "FGSM scan")
 GROUPS = {
     "A": "set A",
@@ -351,7 +352,6 @@ def reading(chapter: Chapter) -> str:
     return "\n".join(lines)
 
 
-SETS = ("A", "B")
 COMPARISONS = (
     ("A", "delete slept", "Set A, sleep against deleting the units it changed"),
     ("A", "delete active", "Set A, sleep against deleting as many busy ones"),
