@@ -158,13 +158,13 @@ def claims(
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    table = Table("claim", "what", "paper", "ours", "verdict")
-    for row in rows:
-        ours = "" if row["ours"] is None else f"{row['ours']:.2f}"
-        table.add_row(
-            row["id"], row["statement"], "" if row["paper"] is None else str(row["paper"]), ours, row["verdict"]
-        )
-    Console().print(table)
+    for name in dict.fromkeys(row["study"] for row in rows):
+        table = Table("claim", "what", "paper", "ours", "verdict", title=f"{name}, {scale}", title_justify="left")
+        for row in (row for row in rows if row["study"] == name):
+            ours = "" if row["ours"] is None else f"{row['ours']:.2f}"
+            paper = "" if row["paper"] is None else str(row["paper"])
+            table.add_row(row["id"], row["statement"], paper, ours, row["verdict"])
+        Console().print(table)
 
 
 @app.command()

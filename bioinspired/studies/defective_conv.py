@@ -5,7 +5,7 @@ Rows, by how many seeds they are trained with:
     main      standard; keep 0.3 and 0.1 on the bottom layers; keep 0.3 on the top layers; pgd-trained; noise-trained
     sweep     keep 0.5; keep 0.3 on all layers, with one mask for all channels, by whole channels, after the addition,
               at test time only; spatial dropout at the same rate; a standard network stopped at a lower accuracy
-    sources   networks that are never targets: of another family, and of the same one
+    sources   networks that are never targets: of other families, and of the same one
     surrogates  what an attacker trains who knows the recipe and not the mask: defective networks with other masks, and
               one trained under ever new masks
 
@@ -17,7 +17,7 @@ steps, gradient norms, a gallery, and the checks.
 The grid at `full`, where rows x seeds are trained as below (n images unless said otherwise; A = AutoAttack on 200):
 
     data      width  schedule   main   sweep  sources  surrogates  n      boundary
-    cifar10   64     18 epochs  6 x 3  8 x 3  2 x 3    8 + 1       5,000  5,000 steps on 100
+    cifar10   64     18 epochs  6 x 3  8 x 3  3 x 3    8 + 1       5,000  5,000 steps on 100
     mnist     8      2 epochs   6 x 3  8 x 1  2 x 3    4 + 1       1,000  1,000 steps on 50
 
 In the tier `wide`, besides, a bridge to the paper's own schedule (350 epochs, on MNIST 50): standard, keep 0.3, 0.1
@@ -84,7 +84,7 @@ class Setting:
     seeds: tuple[int, ...]
     sweep_seeds: tuple[int, ...]
     sources: int
-    family: str = "vgg"
+    families: tuple[str, ...] = ("vgg",)
     surrogates: tuple[int, ...]
     stop_at: Strength
     transfer: tuple[Attack, ...]
@@ -220,7 +220,7 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         seeds=(0, 1, 2),
         sweep_seeds=(0, 1, 2),
         sources=3,
-        family="densenet121",
+        families=("vgg", "densenet121"),
         surrogates=(1, 2, 4, 8),
         stop_at="0.88",
         transfer=COLOUR,
@@ -344,7 +344,7 @@ def _network(
 
 def _sources(setting: Setting) -> list[Network]:
     seeds = range(SOURCE_SEED, SOURCE_SEED + setting.sources)
-    return [_network(setting, seed, family=family) for family in (setting.family, "resnet18") for seed in seeds]
+    return [_network(setting, seed, family=family) for family in (*setting.families, "resnet18") for seed in seeds]
 
 
 def _surrogates(setting: Setting) -> list[Network]:
