@@ -381,15 +381,13 @@ def _corruptions(chapter: Chapter) -> pd.DataFrame:
 
 def _histogram(axis: Axes, shares: NDArray[np.float32], threshold: float) -> None:
     edges = np.linspace(-1, 1, len(shares) + 1)
+    middles = (edges[1:] + edges[:-1]) / 2
+    beyond = 100 * shares[np.abs(middles) > threshold].sum()
     axis.stairs(100 * shares, edges, fill=True, color="#88aacc")
     for at in (-threshold, threshold):
         axis.axvline(at, color="#aa3333", linewidth=1)
-    axis.set(
-        xlabel="similarity of pixels",
-        ylabel="pairs, % a bin",
-        yscale="log",
-        title=f"all pairs; lines at ±{threshold:g}",
-    )
+    axis.set(xlabel="similarity of pixels", ylabel="pairs, % a bin", yscale="log")
+    axis.set_title(f"all pairs: {beyond:.2g} % beyond ±{threshold:g}")
 
 
 def _threshold(result: Result) -> float:

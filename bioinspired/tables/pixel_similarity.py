@@ -293,4 +293,6 @@ def _largest(chapter: Chapter, label: str, measure: str) -> float | None:
 
 
 def _knobs(defense: object) -> str:
-    return f"{defense.alpha}, {defense.threshold}" if isinstance(defense, PixelSimilarity) else NOTHING
+    if not isinstance(defense, PixelSimilarity):
+        return NOTHING
+    return defense.alpha if defense.target == "pixel" else f"{defense.alpha}, {defense.threshold}"
