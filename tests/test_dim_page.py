@@ -170,6 +170,15 @@ def test_the_least_over_scales_counts(full):
     assert row["least"] == "25"
 
 
+def test_attacks_that_know_the_parts_are_of_dim_and_square_of_all_shown(full):
+    shown = tables.knowing(full).data
+    assert set(shown[shown["attack"] == "latent descent"]["network"]) == {"DIM"}
+    assert list(shown[shown["attack"] == "latent descent"]["norm"]) == ["Linf", "L2"]
+    assert {"standard", "DIM", "pgd-trained", "Binary CNN"} == set(
+        shown[shown["attack"] == "Square, which sees scores only"]["network"]
+    )
+
+
 def test_our_medians_and_rates_stand_beside_the_curves(full):
     cells = {cell.id: cell for cell in load("dim").cells}
     assert tables.ours(full, cells["abs/madry/l2/1.5"]) == 50

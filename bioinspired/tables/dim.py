@@ -228,26 +228,28 @@ def _compared(ours: float, theirs: float, n: int) -> str:
 
 
 def knowing(chapter: Chapter) -> Styler:
-    """Attacks that know what they attack, on the first DIM: which images stand, norm by norm."""
-    frame = chapter.frame[(chapter.frame["label"] == "DIM") & (chapter.frame["seed"] == _first_seed(chapter))]
+    """Attacks that know what they attack, and one that sees scores only, on the first seed: which images stand."""
+    firsts = {trial.label: trial.network.seed for trial in reversed(chapter.study.trials)}
     rows = []
-    for _, row in frame.iterrows():
-        name = _knowing(row)
+    for _, row in chapter.frame.iterrows():
+        name = _knowing(row) if firsts.get(row["label"]) == row["seed"] else ""
         if name:
-            rows.append({"attack": name, "norm": WORDS.get(str(row["norm"]) or str(row["name"]).split()[0], ""),
-                         "images": row["n"], "stand, %": with_interval(row["unconditional"], row["n"])})  # fmt: skip
-    caption = "Attacks that know the model, on one DIM: percent of images that stand, with 95 % intervals over images."
-    return table(pd.DataFrame(rows, columns=["attack", "norm", "images", "stand, %"]), caption)
+            norm = str(row["norm"]) or str(row["name"]).split()[0]
+            stand = with_interval(row["unconditional"], row["n"])
+            rows.append({"network": row["label"], "attack": name, "norm": WORDS[norm], "images": row["n"],
+                         "stand, %": stand})  # fmt: skip
+    caption = "Attacks that know the model, on one network each: percent of images that stand, with 95 % intervals."
+    return table(pd.DataFrame(rows, columns=["network", "attack", "norm", "images", "stand, %"]), caption)
 
 
 def _knowing(row: "pd.Series[Any]") -> str:
     kind, name = str(row["kind"]), str(row["name"])
-    if kind == "direct" and not name.startswith("all"):
+    if kind == "direct" and row["label"] == "DIM" and not name.startswith("all"):
         return "direct: margin and smallest perturbation"
     if kind == "adaptive":
         return name
     if kind == "attack" and name in ("autoattack", "square"):
-        return {"autoattack": "AutoAttack", "square": "Square (answers' scores only)"}[name]
+        return {"autoattack": "AutoAttack", "square": "Square, which sees scores only"}[name]
     if kind == "attack" and row["source"]:
         return "moved from the undefended network"
     return ""
@@ -308,10 +310,6 @@ def _direct(chapter: Chapter, label: str, norm: str) -> float | None:
 def _images(chapter: Chapter) -> int:
     rows = chapter.frame[(chapter.frame["kind"] == "direct") & ~chapter.frame["name"].str.endswith("held out")]
     return int(rows["n"].max()) if len(rows) else 0
-
-
-def _first_seed(chapter: Chapter) -> int:
-    return next(trial.network.seed for trial in chapter.study.trials if trial.label == "DIM")
 
 
 def _number(value: float | None) -> str:
