@@ -84,7 +84,11 @@ def rows(chapter: Chapter) -> Styler:
     made = {measure: spread(wide, measure) for measure in MEASURES} | {"as coded": spread(coded, "unconditional")}
     labels = list(dict.fromkeys(wide["label"]))
     frame = pd.DataFrame(made, dtype=str).reindex(labels).fillna(NOTHING).rename_axis("network").reset_index()
-    caption = f"Accuracy over all images, %. “As coded”: with the released ReLU at the output, ties wrong. {SPREAD}"
+    n = 0 if coded.empty else int(coded["n"].max())
+    caption = (
+        "Accuracy over all images, %. “As coded”: with the released ReLU at the output, ties wrong, on the first "
+        f"{n:,} images. {SPREAD}"
+    )
     return table(frame[["network", "clean", "as coded", *MEASURES[1:]]], caption)
 
 
