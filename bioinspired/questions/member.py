@@ -10,6 +10,7 @@ from bioinspired.keys import number
 from bioinspired.outcome import Asked, Outcome, bits, mean
 from bioinspired.trials.dim import Member
 
+ROUNDING = 1e-5  # by how much, relatively, a change may exceed a threshold that it was clipped to
 L1 = 10.0  # what members in L1 take multiples of: the ABS paper has no threshold for this norm
 
 
@@ -17,7 +18,7 @@ def ask(question: Member, asked: Asked) -> Outcome:
     """What the member found, measured in every norm, whichever it looked in.
 
     The bits say which images stand at a threshold ("linf", "l2", "l0"), and "correct" which stand whatever the size of
-    the change. The array "distances", float32 [3, n], has the sizes in the order Linf, L2 (Euclidean), L0: 0 where the
+    the change. The array "distances", float16 [3, n], has the sizes in the order Linf, L2 (Euclidean), L0: 0 where the
     image was wrong already, infinite where nothing was found.
     """
     x, y = asked.images, asked.labels
@@ -38,8 +39,8 @@ def ask(question: Member, asked: Asked) -> Outcome:
     distances = {norm: _distance(found[norm], right, result.success) for norm in thresholds}
     return Outcome(
         bits={"correct": bits(~result.success)}
-        | {norm: bits(distances[norm] > threshold) for norm, threshold in thresholds.items()},
-        arrays={"distances": torch.stack(list(distances.values())).float().cpu().numpy()},
+        | {norm: bits(distances[norm] > threshold * (1 + ROUNDING)) for norm, threshold in thresholds.items()},
+        arrays={"distances": torch.stack(list(distances.values())).half().cpu().numpy()},
         forwards=mean(result.forwards) + 1,
         backwards=mean(result.backwards),
     )
