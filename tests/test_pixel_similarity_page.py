@@ -117,6 +117,7 @@ def test_every_table_and_figure_renders_from_any_store(tmp_path, state):
         pictures.spectra(page, "boundary"),
         pictures.layer_weights(page),
         pictures.minimum_norm(page),
+        pictures.white_box(page),
     ):
         assert figure.axes
     assert not plt.get_fignums()

@@ -15,6 +15,7 @@ from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.claims.declarations import Cell
 from bioinspired.figures.layout import WIDTH, finish, legend, nothing, palette
+from bioinspired.figures.networks import curves
 from bioinspired.keys import number
 from bioinspired.results import Result
 from bioinspired.tables.pixel_similarity import FGSM, GAUSSIAN, NOISES, SWEEPS, label_of, printed, ratios, sweep
@@ -277,6 +278,14 @@ def layer_weights(chapter: Chapter) -> Figure:
     axis.tick_params(axis="x", rotation=90, labelsize="x-small")
     legend(figure, axis)
     return finish(figure)
+
+
+def white_box(chapter: Chapter) -> Figure:
+    """Accuracy under white-box PGD against epsilon, an upper bound: mean over seeds, band from lowest to highest."""
+    rows = chapter.frame
+    rows = rows[(rows["kind"] == "attack") & (rows["source"] == "") & (rows["name"] == "pgd")]
+    ylabel = "accuracy under PGD, % (upper bound)"
+    return curves(chapter, rows, xlabel="ε (Linf, on [0, 1])", ylabel=ylabel, colours=palette(COMPARED))
 
 
 def minimum_norm(chapter: Chapter, labels: Sequence[str] = COMPARED) -> Figure:
