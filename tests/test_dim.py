@@ -256,7 +256,7 @@ def test_a_random_ensemble_has_pytorchs_initial_weights():
 TINY = Network(
     data=Data(name="digits", size=8, train=400),
     architecture=Architecture(name="small_cnn", width=4, normalize=False),
-    recipe=Recipe(epochs=40, batch=20, rate="0.003", optimizer="adam", schedule="constant", decay="0"),
+    recipe=Recipe(epochs=25, batch=20, rate="0.003", optimizer="adam", schedule="constant", decay="0"),
     seed=0,
 )
 DEFENSES = {
