@@ -126,7 +126,7 @@ DIGITS = Setting(
     data=Data(name="digits", size=16),
     architecture=Architecture(name="small_cnn", width=16, batch_norm=False),
     equal_width=22,
-    recipe=Recipe(epochs=10, batch=64, optimizer="adam", rate="0.003", decay="0"),
+    recipe=Recipe(epochs=12, batch=64, optimizer="adam", rate="0.0015", decay="0"),
     adversary=PGDTraining(eps="0.1", steps=2, step_size="0.75"),
     noise="0.2",
     gains=(("7.3", "5.4", "3.9"), ("1.22", "1.56", "1.99")),
