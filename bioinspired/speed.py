@@ -59,7 +59,8 @@ def loops(measured: dict[str, Any]) -> Styler:
         }
         for row in found["rows"]
     ]
-    return table(pd.DataFrame(rows), f"One epoch with crops and flips: {_trained(measured)}, medians of {found['repetitions']} runs.")
+    caption = f"One epoch with crops and flips: {_trained(measured)}, medians of {found['repetitions']} runs."
+    return table(pd.DataFrame(rows), caption)
 
 
 def schedules(measured: dict[str, Any]) -> Styler:
