@@ -11,10 +11,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from bioinspired.attacks.members import member
 from bioinspired.keys import canonical
 from bioinspired.plan import Task
 from bioinspired.records import Record, Store
-from bioinspired.trials import Attack, Checked, Distance, Gallery, Measurement, Network
+from bioinspired.trials import Attack, Checked, Distance, Gallery, Measurement, Member, Network
 
 # Seconds of one pass of one image, per million multiply-adds of a convolutional network, one CPU thread and one H200.
 GUESS = {"cpu": 60e-6, "cuda": 0.15e-6}
@@ -91,8 +92,11 @@ def measuring_passes(question: Measurement) -> float:
     attack = asked.attack if isinstance(asked, Gallery) else asked
     if isinstance(attack, Distance):
         return STEP.get(attack.name, 2.0) * attack.steps
+    if isinstance(attack, Member):
+        return _passes_of(attack)
     if not isinstance(attack, Attack):
-        return 1.0
+        # A chapter's own kind: one pass, or with steps two passes a step.
+        return max(1.0, 2.0 * float(getattr(attack, "steps", 0)))
     if attack.name == "autoattack":
         return (AUTOATTACK_ROBUST + AUTOATTACK_BROKEN) / 2
     if attack.name not in ("fgsm", "pgd", "mi_fgsm"):
@@ -105,6 +109,18 @@ def _place(config: dict[str, Any], stage: str) -> str:
     return f"{stage} {architecture['name']} {architecture.get('width', 64)} {data['size']}"
 
 
+def _passes_of(asked: Member) -> float:
+    """A member of the 42 at the budget that is asked for; one that wants an epsilon runs at each of a grid."""
+    one = member(asked.name)
+    passes = float(one.forwards + one.backwards)
+    for name, chosen in ((one.steps, asked.steps), (one.searches, asked.searches)):
+        if name and chosen is not None and name in one.parameters:
+            passes *= chosen / float(one.parameters[name])
+    return passes * (1 if one.minimal else len(asked.grid))
+
+
 def _million_multiply_adds(network: Network) -> float:
-    """ResNet-18's 555 M at width 64 and 32 pixels, scaled; small networks cost no less than 2 M would."""
-    return max(2.0, 555.0 * (network.architecture.width / 64) ** 2 * (network.data.size / 32) ** 2)
+    """Of one pass; small networks cost no less than 2 M would. ResNet-18 has 555 M at width 64 and 32 pixels."""
+    width, pixels = network.architecture.width, network.data.size**2
+    known = {"mlp": width * (pixels + width) / 1e6, "small_cnn": 9 * width**2 * pixels / 2e6}
+    return max(2.0, known.get(network.architecture.name, 555.0 * (width / 64) ** 2 * pixels / 32**2))
