@@ -196,7 +196,10 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_record(store):
     for pause in (0.0, 0.01, 0.02, 0.03, 0.05):
         writer = context.Process(target=count_up, args=(store, 10_000))
         writer.start()
-        time.sleep(0.05 + pause)
+        before = store.read(NETWORK_KEY)
+        while store.read(NETWORK_KEY) == before and writer.is_alive():
+            time.sleep(0.001)  # the writer has begun
+        time.sleep(pause)
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
         found = store.read(NETWORK_KEY)
