@@ -102,6 +102,14 @@ class Chapter:
         """What is measured, on this chapter's data, for a headline claim."""
         return next(found.headline.endpoint for found in self.assessments if found.headline.id == claim)
 
+    def pgd(self) -> pd.DataFrame:
+        """White-box PGD on the most images of each network, and on one loss: the cross-entropy where it was used."""
+        rows = self.frame
+        rows = rows[(rows["kind"] == "attack") & (rows["source"] == "") & (rows["name"] == "pgd")]
+        if (rows["loss"] == "ce").any():
+            rows = rows[rows["loss"] == "ce"]
+        return rows[rows["n"] == rows.groupby("label")["n"].transform("max")]
+
     def seeds(self, label: str) -> int:
         """How many trainings of a label the study has."""
         return sum(trial.label == label for trial in self.study.trials)
@@ -112,11 +120,14 @@ class Chapter:
         return "not measured" if found is None else f"{found:.1f}"
 
     def rate(self, label: str, *, metric: str = "unconditional", **where: object) -> float | None:
-        """The mean over the rows of a label that fit `where` (columns of `frame`); None where there are none."""
+        """The mean over the rows of a label that fit `where` (columns of `frame`); None where there are none.
+
+        Of rows on different numbers of images only those on the most count.
+        """
         rows = self.frame[self.frame["label"] == label]
         for column, value in where.items():
             rows = rows[rows[column] == value]
-        values = rows[metric].dropna()
+        values = rows.loc[rows["n"] == rows["n"].max(), metric].dropna()
         return None if values.empty else float(values.mean())
 
 

@@ -2,10 +2,11 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import pytest
-from filled import fill, is_clean
+from filled import fill, first, is_clean
 
 from bioinspired import chapter, cli, figures, studies, tables
 from bioinspired.claims import load
@@ -14,7 +15,7 @@ from bioinspired.errors import UserError
 from bioinspired.figures import defective_conv as pictures
 from bioinspired.keys import key
 from bioinspired.plan import measuring_tasks, training_tasks, units
-from bioinspired.records import Store
+from bioinspired.records import Store, pack
 from bioinspired.tables import defective_conv as printed
 from bioinspired.trials import Attack, Clean, Gallery, Measurement
 
@@ -238,3 +239,26 @@ def test_a_dry_run_makes_nothing(tmp_path, monkeypatch, capsys):
     questions = sum(len(trial.measurements) for trial in study.trials)
     assert f"{len(study.trials)} networks to train, {questions} measurements to make" in out
     assert not list(tmp_path.iterdir())
+
+
+def test_a_rate_is_of_the_rows_on_the_most_images(tmp_path):
+    """The white-box curve over steps is on fewer images than the curve over epsilon: they must not be mixed."""
+    study = studies.study("defective_conv", "laptop")
+    store = Store(tmp_path, "laptop")
+    few = study.trials[0].measurements[0].images.n
+
+    def share(trial, measurement):
+        return 0.25 if measurement.images.n == few else 0.75
+
+    fill(store, study, share)
+    record = store.read(key(next(t.network for t in study.trials if t.label == "standard")))
+    trimmed = {
+        name: entry | {"images": entry["images"] | {"n": 40}, "bits": {"correct": pack(first(0.75, 40))}}
+        for name, entry in record.measurements.items()
+        if entry["config"].get("images", {}).get("n") and entry["config"]["question"]["kind"] == "attack"
+    }
+    store.update(record.key, lambda old: replace(old, measurements=old.measurements | trimmed))
+    page = chapter.open("defective_conv", store=str(tmp_path))
+    assert page.rate("standard", name="pgd", source="", eps="0.2") == pytest.approx(25.0)
+    assert set(page.pgd()["loss"]) == {"ce"}
+    assert set(page.pgd().loc[page.pgd()["label"] == "standard", "n"]) == {200}

@@ -14,11 +14,8 @@ from bioinspired.trials import Gallery
 
 def white_box(chapter: Chapter, labels: Sequence[str] = ()) -> Figure:
     """Accuracy under white-box PGD against epsilon, an upper bound; of some labels, or of all."""
-    rows = chapter.frame
-    rows = rows[(rows["kind"] == "attack") & (rows["source"] == "") & (rows["name"] == "pgd") & (rows["loss"] == "ce")]
-    rows = rows[rows["n"] == rows.groupby("label")["n"].transform("max")]
     ylabel = "accuracy under PGD, % (upper bound)"
-    return curves(chapter, _of(rows, labels), xlabel="ε (Linf, on [0, 1])", ylabel=ylabel)
+    return curves(chapter, _of(chapter.pgd(), labels), xlabel="ε (Linf, on [0, 1])", ylabel=ylabel)
 
 
 def noise(chapter: Chapter, name: str = "gaussian_noise_clipped", labels: Sequence[str] = ()) -> Figure:

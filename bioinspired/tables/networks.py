@@ -33,11 +33,8 @@ def transfer(chapter: Chapter, *, eps: str, metric: str = "unconditional") -> St
 
 def white_box(chapter: Chapter) -> Styler:
     """Rows: networks; columns: epsilon; percent right under white-box PGD, an upper bound."""
-    rows = chapter.frame
-    rows = rows[(rows["kind"] == "attack") & (rows["source"] == "") & (rows["name"] == "pgd") & (rows["loss"] == "ce")]
-    rows = rows[rows["n"] == rows.groupby("label")["n"].transform("max")]
     caption = f"Accuracy under white-box PGD, %: upper bounds. {SPREAD}"
-    return cross(rows, "eps", "unconditional", prefix="ε = ", caption=caption)
+    return cross(chapter.pgd(), "eps", "unconditional", prefix="ε = ", caption=caption)
 
 
 def autoattack(chapter: Chapter) -> Styler:
