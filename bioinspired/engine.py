@@ -15,6 +15,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_complet
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 from bioinspired.plan import Task, Unit, measuring_tasks, training_tasks, units, wanted
 from bioinspired.provenance import of_run
@@ -74,16 +75,19 @@ def run(
     for damage in [found for found in store.records() if isinstance(found, DamagedRecordError)]:
         store.set_aside(damage)
     order = Order(store, device, dict(criteria or {}), of_run(device))
-    with _pool(executor, 1 if device.startswith("cuda") else min(workers, len(missing))) as pool:
+    with (
+        _interrupts() as interrupted,
+        _pool(executor, 1 if device.startswith("cuda") else min(workers, len(missing))) as pool,
+    ):
         training = training_tasks(missing, store)
         started(training)
-        failures = _drain(pool, training, order, ended)
+        failures = _drain(pool, training, order, ended, interrupted)
         failed = {failure.task.network for failure in failures}
         # Read the store again: a network that was trained anew may have other weights than its measurements.
         tasks = [_without(task, failed) for task in measuring_tasks(todo())]
         tasks = [task for task in tasks if task.questions]
         started(tasks)
-        failures += _drain(pool, tasks, order, ended)
+        failures += _drain(pool, tasks, order, ended, interrupted)
     return failures
 
 
@@ -92,7 +96,13 @@ def _without(task: Task, failed: set[Network | None]) -> Task:
     return Task(questions=tuple(q for q in task.questions if not failed.intersection((q[0], *q[1].sources))))
 
 
-def _drain(pool: Executor, tasks: Sequence[Task], order: Order, ended: Callable[[Task], None]) -> list[Failure]:
+def _drain(
+    pool: Executor,
+    tasks: Sequence[Task],
+    order: Order,
+    ended: Callable[[Task], None],
+    interrupted: threading.Event,
+) -> list[Failure]:
     futures: dict[Future[str | None], Task] = {}
     failures = []
     try:
@@ -109,6 +119,8 @@ def _drain(pool: Executor, tasks: Sequence[Task], order: Order, ended: Callable[
             if why is not None:
                 failures.append(Failure(futures[future], why))
             ended(futures[future])
+            if interrupted.is_set():
+                raise KeyboardInterrupt
     except BrokenProcessPool:
         failures += [Failure(task, ENDED) for task in tasks if task not in futures.values()]
     except BaseException:
@@ -116,6 +128,27 @@ def _drain(pool: Executor, tasks: Sequence[Task], order: Order, ended: Callable[
             future.cancel()
         raise
     return failures
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """An event that is set on Ctrl-C, besides the exception: that one is lost where Python happens to run a callback
+    whose exceptions it only prints."""
+    asked = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield asked
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -212,6 +212,25 @@ def test_one_task_that_cannot_be_done_does_not_stop_the_others(made, tmp_path, m
     assert len(done) == 1 + 2 + 1 + 3
 
 
+def test_an_interrupt_that_python_swallowed_still_stops_the_run(tmp_path, monkeypatch):
+    """An exception out of a destructor is printed and dropped; so would be one that a signal raises there."""
+
+    class Swallows:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def ended(task):
+        Swallows()
+
+    dropped = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: dropped.append(found.exc_type))
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run([STUDY], Store(tmp_path, "smoke"), executor=Here(), ended=ended)
+    assert dropped == [KeyboardInterrupt]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_transfers_from_one_source_are_made_once(made):
     found = plan.units(STUDY, Store(made.root, "laptop"))
     shared = [task for task in plan.measuring_tasks(found) if task.questions[0][1] == ask(PGD, sources=(SOURCE,))]
