@@ -212,6 +212,15 @@ def test_one_task_that_cannot_be_done_does_not_stop_the_others(made, tmp_path, m
     assert len(done) == 1 + 2 + 1 + 3
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C works, also where a shell started the tests in the background and had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_that_python_swallowed_still_stops_the_run(tmp_path, monkeypatch):
     """An exception out of a destructor is printed and dropped; so would be one that a signal raises there."""
 
@@ -251,6 +260,7 @@ def wait_for(process, store, units):
         time.sleep(0.05)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_run_stopped_at_any_moment_goes_on_where_it_was(tmp_path):
     before = {}
     for stop, units in ((signal.SIGINT, 3), (signal.SIGKILL, 9), (signal.SIGKILL, 20)):
