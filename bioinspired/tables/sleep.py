@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
-from scipy.stats import t as student
 
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
+from bioinspired.claims.statistics import paired as paired_effect
 from bioinspired.records import checkout
 from bioinspired.results import Result
 from bioinspired.tables.layout import NOTHING, SPREAD, badge, spread, table
@@ -63,16 +63,13 @@ def paired(chapter: Chapter) -> Styler:
     frame = deciding_frame(chapter)
     rows = []
     for group in dict.fromkeys(frame["group"]):
-        here = frame[frame["group"] == group]
-        slept = here[here["row"] == "sleep"].set_index("seed")
-        for row in dict.fromkeys(here["row"]):
+        for row in dict.fromkeys(frame.loc[frame["group"] == group, "row"]):
             if row == "sleep":
                 continue
-            other = here[here["row"] == row].set_index("seed")
-            seeds = slept.index.intersection(other.index)
-            cells = {m: _difference((slept.loc[seeds, m] - other.loc[seeds, m]).dropna()) for m in MEASURES}
+            minus = _minus(frame, group, row)
+            cells = {m: _difference(minus[m].dropna()) for m in MEASURES}
             name = GROUPS[group].replace("\n", " ")
-            rows.append({"sleep": name, "minus": row, **cells, "seeds": len(seeds)})
+            rows.append({"sleep": name, "minus": row, **cells, "seeds": len(minus)})
     caption = "Sleep minus another change of the same waking network, in points, with 95 % intervals over seeds."
     return table(pd.DataFrame(rows, columns=["sleep", "minus", *MEASURES, "seeds"]), caption)
 
@@ -327,13 +324,21 @@ def _mean(values: "pd.Series[float]") -> str:
     return f"{values.mean():.1f}{deviation} ({len(values)})"
 
 
+def _minus(frame: pd.DataFrame, group: str, row: str) -> pd.DataFrame:
+    """Sleep minus another row of a group of `deciding_frame`, by seed; a column for each measure."""
+    here = frame[frame["group"] == group]
+    slept, other = (here[here["row"] == name].set_index("seed")[list(MEASURES)] for name in ("sleep", row))
+    seeds = slept.index.intersection(other.index)
+    return slept.loc[seeds] - other.loc[seeds]
+
+
 def _difference(values: "pd.Series[float]") -> str:
     if values.empty:
         return NOTHING
     if len(values) < 3:
         return f"{values.mean():+.1f}"
-    reach = float(student.ppf(1 - LEVEL / 2, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return f"{values.mean():+.1f} [{values.mean() - reach:+.1f}, {values.mean() + reach:+.1f}]"
+    low, high = paired_effect(values.tolist()).interval(LEVEL / 2)
+    return f"{values.mean():+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def _number(values: "pd.Series[float]") -> str:
@@ -346,12 +351,9 @@ def reading(chapter: Chapter) -> str:
     frame = deciding_frame(chapter)
     lines = []
     for group, row, words in COMPARISONS:
-        here = frame[frame["group"] == group]
-        slept = here[here["row"] == "sleep"].set_index("seed")
-        other = here[here["row"] == row].set_index("seed")
-        seeds = slept.index.intersection(other.index)
-        if group in SETS or len(seeds):
-            found = [f"{m} {_word(slept.loc[seeds, m] - other.loc[seeds, m])}" for m in MEASURES]
+        minus = _minus(frame, group, row)
+        if group in SETS or len(minus):
+            found = [f"{m} {_word(minus[m].dropna())}" for m in MEASURES]
             lines.append(f"- {words}: {'; '.join(found)}.")
     return "\n".join(lines)
 
@@ -369,12 +371,11 @@ COMPARISONS = (
 MARGIN = 2.0  # points below which a difference does not count
 
 
-def _word(differences: "pd.Series[float]") -> str:
-    values = differences.dropna()
+def _word(values: "pd.Series[float]") -> str:
     if len(values) < 3:
         return "not decided (fewer than three seeds)"
-    mean = float(values.mean())
-    reach = float(student.ppf(1 - LEVEL / 2, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    effect = paired_effect(values.tolist())
+    mean, reach = effect.mean, effect.reach(LEVEL / 2)
     if abs(mean) + reach <= MARGIN:
         return f"the same ({mean:+.1f})"
     if abs(mean) - reach > 0:
