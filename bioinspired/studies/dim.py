@@ -27,7 +27,7 @@ The grid at `full`, on MNIST with widths as in SMALL, in rows x seeds; direct at
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from bioinspired.attacks.members import MEMBERS as FORTY_TWO
 from bioinspired.attacks.members import Member as Listed
@@ -73,6 +73,11 @@ SMALL = DIM(denoiser_widths=(256, 64), model_widths=(64, 8))
 WIDE = DIM()
 SHOWN = ("standard", "DIM", "Binary CNN", "pgd-trained")
 MAIN = ("standard", "DIM", "pgd-trained", "Binary CNN")
+ADAPTIVE: tuple[Literal["latent descent", "collision", "identity backward"], ...] = (
+    "latent descent",
+    "collision",
+    "identity backward",
+)
 FACTORS = ("0.01", "1", "100")  # of the logits, which are of size 100 times the error already
 
 EXPENSIVE = 2_000
@@ -382,13 +387,11 @@ def _once(setting: Setting, twin: Network) -> tuple[Measurement, ...]:
     few = Images(n=setting.direct_images)
     steps = setting.direct.steps
     attacks: list[Question] = []
-    for norm, eps in (("linf", setting.linf), ("l2", setting.l2)):
-        attacks += [
-            Adaptive(name=name, norm=norm, eps=eps, steps=steps)  # type: ignore[arg-type]
-            for name in ("latent descent", "collision", "identity backward")
-        ]
+    balls: tuple[tuple[Literal["linf", "l2"], Strength], ...] = (("linf", setting.linf), ("l2", setting.l2))
+    for norm, eps in balls:
+        attacks += [Adaptive(name=name, norm=norm, eps=eps, steps=steps) for name in ADAPTIVE]
         for factor in FACTORS:
-            scaled = LogitScale(name="pgd", factor=factor, norm=norm, eps=eps, steps=steps)  # type: ignore[arg-type]
+            scaled = LogitScale(name="pgd", factor=factor, norm=norm, eps=eps, steps=steps)
             attacks.append(scaled)
     for factor in FACTORS:
         attacks.append(LogitScale(name="carlini_wagner", factor=factor, norm="l2", eps=setting.l2, steps=steps))
