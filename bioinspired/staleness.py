@@ -1,8 +1,13 @@
 """Which code made a unit: the hash of the syntax trees of the modules it runs through.
 
-Comments, docstrings and formatting do not count. The declarations (`trials`, `keys`, `errors`) do not count either:
-what they say of a unit stands in its key. Imports inside functions are not followed: they are lazy on purpose, so that
-a unit depends only on the attack or defense it uses, and the two functions below name those modules as roots.
+Comments, docstrings and formatting do not count, and neither does what a record tells apart in another way:
+
+- the declarations (`trials`, `keys`, `errors`): what they say of a unit stands in its key;
+- `data`: a record holds the checksum of the images that it gave, and the weights hold their means and deviations;
+- the registry of network families: the family's name stands in the key, and its module is a root.
+
+Imports inside functions are not followed: they are lazy on purpose, so that a unit depends only on the attack or
+defense it uses, and the two functions below name those modules as roots.
 """
 
 import ast
@@ -14,7 +19,8 @@ from pathlib import Path
 from bioinspired.trials import Measurement, Network
 
 PACKAGE = Path(__file__).resolve().parent
-DECLARATIONS = ("bioinspired.trials", "bioinspired.keys", "bioinspired.errors")
+APART = ("bioinspired.trials", "bioinspired.keys", "bioinspired.errors", "bioinspired.data")
+REGISTRY = "FAMILIES"
 
 
 def modules_of_network(network: Network) -> frozenset[str]:
@@ -48,15 +54,15 @@ def closure(roots: Iterable[str]) -> frozenset[str]:
     waiting = list(roots)
     while waiting:
         module = waiting.pop()
-        if module not in seen and not is_declaration(module):
+        if module not in seen and counts(module):
             seen.add(module)
             waiting += _tree(module)[1]
     return frozenset(seen)
 
 
-def is_declaration(module: str) -> bool:
-    """Whether a module only declares, so that what it says of a unit stands in the unit's key."""
-    return any(module == name or module.startswith(f"{name}.") for name in DECLARATIONS)
+def counts(module: str) -> bool:
+    """Whether a module's code is part of the hashes: no record could tell it apart otherwise."""
+    return not any(module == name or module.startswith(f"{name}.") for name in APART)
 
 
 def path_of(module: str) -> Path | None:
@@ -91,4 +97,9 @@ def _tree(module: str) -> tuple[str, tuple[str, ...]]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "bioinspired":
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             imported += [name if path_of(name) else node.module for name in names]
+    tree.body = [node for node in tree.body if not _is_registry(node)]
     return ast.dump(without_docstrings(tree)), tuple(dict.fromkeys(imported))
+
+
+def _is_registry(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == REGISTRY for t in node.targets)

@@ -81,7 +81,7 @@ def loaded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("loaded")
     subprocess.run([sys.executable, "-c", NETWORK + SCRIPT, str(folder), json.dumps(CASES)], check=True)
     found = [json.loads((folder / str(n)).read_text()) for n in range(len(CASES))]
-    return [{module for module in modules if not staleness.is_declaration(module)} for modules in found]
+    return [{module for module in modules if staleness.counts(module)} for modules in found]
 
 
 def trees(expression, which):
@@ -152,9 +152,16 @@ def test_code_counts_in_the_module_and_in_what_it_imports(package):
     assert package(a=A.replace("b.g(x)", "-b.g(x)")) != before
 
 
-def test_declarations_and_lazy_imports_do_not_count(package):
-    before = package(a=A, b=B, trials="X = 1", lazy="")
-    assert package(trials="X = 2\nY = 3", lazy="z = 1") == before
+def test_declarations_data_and_lazy_imports_do_not_count(package):
+    a = A + "\nfrom bioinspired import data\n"
+    before = package(a=a, b=B, trials="X = 1", lazy="", data="Y = 1")
+    assert package(trials="X = 2\nY = 3", lazy="z = 1", data="Y = 2") == before
+
+
+def test_another_family_in_the_registry_does_not_count_but_other_constants_do(package):
+    before = package(a='FAMILIES = ("mlp",)\nWIDTH = 1\n')
+    assert package(a='FAMILIES = ("mlp", "vgg")\nWIDTH = 1\n') == before
+    assert package(a='FAMILIES = ("mlp",)\nWIDTH = 2\n') != before
 
 
 def test_package_files_only_point_to_modules():
