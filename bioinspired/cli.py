@@ -1,4 +1,4 @@
-"""The command line: `bioinspired book | run | status | claims | data | attack | check`."""
+"""The command line: `bioinspired book | run | status | verify | claims | data | attack | check`."""
 
 import json
 import os
@@ -114,6 +114,39 @@ def status(
         counts = [states.count(state) for state in ("done", "missing", "stale", "damaged")]
         table.add_row(*group, *map(str, (len(states), *counts)))
     Console().print(table)
+
+
+@app.command()
+def verify(
+    study: StudyArgument,
+    scale: ScaleOption = "full",
+    tier: Annotated[Tier | None, typer.Option(help="core or wide; both by default.")] = None,
+    label: Annotated[str, typer.Option(help='One row of the study only, such as "keep 0.1".')] = "",
+    every: Annotated[bool, typer.Option("--every", help="Not only what other code has made.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    dataset: DatasetOption = "",
+    workers: Annotated[int, typer.Option(min=1, help="Processes on a CPU, one torch thread each.")] = 2,
+    store: StoreOption = "",
+) -> None:
+    """Make units again and stamp those that come out as their records say; exit code 1 if some do not."""
+    from bioinspired import verification
+
+    place = open_store(scale, store)
+    wanted = studies.study(study, scale, dataset=dataset)
+    chosen = verification.choose(wanted, place, tier=tier, label=label, every=every)
+    with _stoppable():
+        found = verification.verify(wanted, place, chosen, device=_device(device), workers=workers)
+    for finding in found:
+        if finding.outcome != "identical":
+            unit = finding.unit
+            where = f"{unit.trial.label}, seed {unit.trial.network.seed}: {_what(unit)}"
+            print(f"{finding.outcome}: {where}: {finding.difference}")
+    counts = {
+        outcome: sum(one.outcome == outcome for one in found)
+        for outcome in ("identical", "within tolerance", "different")
+    }
+    print(f"{len(found)} units made again: " + ", ".join(f"{n} {outcome}" for outcome, n in counts.items()) + ".")
+    raise typer.Exit(1 if counts["different"] else 0)
 
 
 @app.command()

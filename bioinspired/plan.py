@@ -17,7 +17,7 @@ State = Literal["done", "missing", "stale", "damaged"]
 class Unit:
     """A network, or one measurement of it, as a study wants it, and its state in a store.
 
-    done     made by the present code, on the network's present weights
+    done     made by the present code, or verified with it, on the network's present weights
     stale    made by other code: shown and used; made again at smoke and laptop scale, or when asked
     missing  not made, or made on other weights
     damaged  the record cannot be read
@@ -109,10 +109,9 @@ class States:
         record = self._record(network)
         if isinstance(record, DamagedRecordError):
             return "damaged"
-        unit = record.unit("training") if record else None
-        if unit is None:
+        if record is None or record.unit("training") is None:
             return "missing"
-        return "done" if unit["code"] == code_hash(modules_of_network(network)) else "stale"
+        return "done" if record.made_by("training", code_hash(modules_of_network(network))) else "stale"
 
     def of_measurement(self, network: Network, measurement: Measurement) -> State:
         """The state of a measurement."""
@@ -120,11 +119,11 @@ class States:
         if isinstance(record, DamagedRecordError):
             return "damaged"
         unit = record.unit(key(measurement)) if record else None
-        if unit is None or unit["weights"] != self._weights(network):
+        if record is None or unit is None or unit["weights"] != self._weights(network):
             return "missing"
         if any(unit["sources"].get(key(source)) != self._weights(source) for source in measurement.sources):
             return "missing"
-        return "done" if unit["code"] == code_hash(modules_of_measurement(measurement)) else "stale"
+        return "done" if record.made_by(key(measurement), code_hash(modules_of_measurement(measurement))) else "stale"
 
     def _weights(self, network: Network) -> str | None:
         record = self._record(network)

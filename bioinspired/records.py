@@ -17,7 +17,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -64,6 +64,19 @@ class Record:
     def unit(self, name: str) -> dict[str, Any] | None:
         """The provenance of "training" or of a measurement's key, or None where it was not made."""
         return self.provenance["units"].get(name)
+
+    def made_by(self, name: str, code: str) -> bool:
+        """Whether code of this hash made a unit, or made it again and found the same (`verification`)."""
+        unit = self.unit(name)
+        return unit is not None and code in (unit["code"], unit.get("verified", {}).get("code"))
+
+    def with_unit(self, name: str, unit: Mapping[str, Any], runs: Mapping[str, Any]) -> "Record":
+        """The record with a unit's provenance in place of what stood there, and of all runs those that units name."""
+        units = self.provenance["units"] | {name: dict(unit)}
+        named = {one["run"] for unit in units.values() for one in (unit, unit.get("verified", unit))}
+        known = self.provenance["runs"] | dict(runs)
+        kept = {run: facts for run, facts in known.items() if run in named}
+        return replace(self, provenance={"runs": kept, "units": units})
 
     def bits(self, measurement: str, name: str = "correct") -> Bits:
         """The outcome bits of a measurement, one per image, in the order of its image set."""

@@ -77,11 +77,10 @@ def _at_hand(network: Network, order: Order) -> nn.Module | None:
         record = order.store.read(key(network))
     except UserError:
         return None
-    unit = record.unit("training") if record else None
     path = order.store.weights(key(network))
-    if unit is None or unit["code"] != code_hash(modules_of_network(network)) or not path.exists():
+    if record is None or not record.made_by("training", code_hash(modules_of_network(network))) or not path.exists():
         return None
-    if unit["weights"] != sha256_of(path):
+    if record.provenance["units"]["training"]["weights"] != sha256_of(path):
         return None
     model = training.assemble(network, order.device)
     model.load_state_dict(load_file(path, device=order.device))
@@ -148,12 +147,8 @@ def _save(
 
 
 def _with(record: Record, order: Order, name: str, cost: dict[str, float], unit: dict[str, Any]) -> Record:
-    """The record with a unit's cost and provenance, and only the runs that some unit still names."""
-    all_units = record.provenance["units"] | {name: unit}
-    named = {entry["run"] for entry in all_units.values()}
-    runs = record.provenance["runs"] | {unit["run"]: dict(order.run)}
-    kept = {run: facts for run, facts in runs.items() if run in named}
-    return replace(record, cost=record.cost | {name: cost}, provenance={"runs": kept, "units": all_units})
+    new = replace(record, cost=record.cost | {name: cost})
+    return new.with_unit(name, unit, {unit["run"]: dict(order.run)})
 
 
 def _provenance(order: Order, code: str, weights: str) -> dict[str, Any]:

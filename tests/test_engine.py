@@ -6,10 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Executor, Future
 from dataclasses import replace
 
 import pytest
+from executors import Here
 
 from bioinspired import plan, worker
 from bioinspired.engine import run
@@ -34,18 +34,6 @@ from bioinspired.trials import (
 )
 
 PGD = Attack(name="pgd", eps="0.2", steps=2, random_start=True)
-
-
-class Here(Executor):
-    """Runs every task at once in the present process."""
-
-    def submit(self, fn, /, *args, **kwargs):
-        future = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
 
 
 def network(seed, *, defense=None, **recipe):

@@ -1,0 +1,192 @@
+"""Makes units of a study again, in a folder of their own, and compares them with what the records say.
+
+A unit is reproduced when it comes out the same, or within these tolerances, which are for machines on which the same
+training gives other weights:
+
+    training                   accuracies of the last epoch within 1 percentage point, all else within 10 %
+    bits of a measurement      their mean within 2 percentage points or 3 standard errors of the paired difference
+    values of a measurement    their median within 5 %, as many undefined ones within 2 percentage points
+    checks                     the same ones pass
+    arrays, where alone        the same shapes, their mean size within 10 %
+
+A record keeps what it says. A reproduced unit is stamped "verified" with the present code, run and weights, and no
+longer counts as stale.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bioinspired.errors import UserError
+from bioinspired.keys import key
+from bioinspired.making import make
+from bioinspired.plan import Unit, units
+from bioinspired.records import Record, Store
+from bioinspired.trials import Network, Study, Tier
+
+FOLDER = "verify"
+"""Beside the scales in a store's root: where units are made again. A run that was stopped goes on there."""
+
+ACCURACY = 0.01  # of the last epoch's accuracies
+HISTORY = 0.10  # of the other numbers of a training, relative
+POINTS = 0.02  # of the mean of bits
+ERRORS = 3.0  # standard errors of the same
+MEDIAN = 0.05  # of a median, relative
+
+Outcome = Literal["identical", "within tolerance", "different"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of making a unit again: the outcome and, where it is not identical, by how much it differs."""
+
+    unit: Unit
+    outcome: Outcome
+    difference: str = ""
+
+
+def choose(study: Study, store: Store, *, tier: Tier | None = None, label: str = "", every: bool = False) -> list[Unit]:
+    """The units to verify: those that other code made, or, with `every`, all that the store has.
+
+    Raises:
+        UserError: the study has no such label.
+    """
+    labels = list(dict.fromkeys(trial.label for trial in study.trials))
+    if label and label not in labels:
+        raise UserError(f'{study.name} has no row "{label}": its rows are {", ".join(labels)}.')
+    states = ("stale", "done") if every else ("stale",)
+    return [
+        unit
+        for unit in units(study, store, tier=tier)
+        if unit.state in states and (not label or unit.trial.label == label)
+    ]
+
+
+def verify(
+    study: Study, store: Store, chosen: Sequence[Unit], *, device: str = "cpu", workers: int = 2
+) -> list[Finding]:
+    """Makes the units again, compares them, stamps the reproduced ones.
+
+    Raises:
+        UserError: some units could not be made; what could be is kept, and the next call goes on from there.
+    """
+    bench = Store(store.root / FOLDER, store.scale)
+    make([narrowed(study, chosen)], bench, device=device, refresh=True, workers=workers)
+    findings = []
+    for unit in chosen:
+        outcome, difference = compare(store, bench, key(unit.trial.network), name_of(unit))
+        if outcome != "different":
+            _stamp(store, bench, unit, identical=outcome == "identical")
+        findings.append(Finding(unit, outcome, difference))
+    return findings
+
+
+def name_of(unit: Unit) -> str:
+    """What a record calls a unit: "training", or the measurement's key."""
+    return "training" if unit.measurement is None else key(unit.measurement)
+
+
+def narrowed(study: Study, chosen: Iterable[Unit]) -> Study:
+    """The study with nothing but these units and the networks that they are asked of."""
+    wanted: dict[tuple[str, Network], set[str]] = {}
+    for unit in chosen:
+        wanted.setdefault((unit.trial.label, unit.trial.network), set()).add(name_of(unit))
+    trials = []
+    for trial in study.trials:
+        if (trial.label, trial.network) in wanted:
+            asked = wanted[trial.label, trial.network]
+            trials.append(replace(trial, measurements=tuple(m for m in trial.measurements if key(m) in asked)))
+    return replace(study, trials=tuple(trials))
+
+
+def compare(store: Store, bench: Store, network: str, name: str) -> tuple[Outcome, str]:
+    """A unit of a network in two stores, both of which have it, and the differences in words."""
+    ours, again = store.read(network), bench.read(network)
+    assert ours is not None
+    assert again is not None
+    if name == "training":
+        return _compare_trainings(ours, again)
+    one, other = ours.measurements[name], again.measurements[name]
+    if one["images"]["sha256"] != other["images"]["sha256"]:
+        return "different", "other images"
+    if one == other:
+        return "identical", ""
+    found = [_bits(ours, again, name, which) for which in one["bits"]]
+    for which, values in one.get("values", {}).items():
+        found.append(_values(which, values, other.get("values", {}).get(which)))
+    passed = {check["name"]: check["passed"] for check in other.get("checks", [])}
+    for check in one.get("checks", []):
+        found.append((check["passed"] == passed.get(check["name"]), f"check {check['name']}"))
+    if not found:
+        found = _arrays(store.artifact(ours, name), bench.artifact(again, name))
+    return _judged(found)
+
+
+def _judged(found: Sequence[tuple[bool, str]]) -> tuple[Outcome, str]:
+    outside = [words for within, words in found if not within]
+    words = outside or [words for _, words in found if words]
+    return "different" if outside else "within tolerance", ", ".join(words)
+
+
+def _compare_trainings(ours: Record, again: Record) -> tuple[Outcome, str]:
+    one, other = ours.provenance["units"]["training"], again.provenance["units"]["training"]
+    if one.get("data") != other.get("data"):
+        return "different", "other training images"
+    if one["weights"] == other["weights"]:
+        return "identical", ""
+    found = []
+    for name, numbers in ours.training.items():
+        last, now = numbers[-1], again.training.get(name, [np.inf])[-1]
+        allowed = ACCURACY if name.endswith("accuracy") else HISTORY * abs(last)
+        found.append((abs(now - last) <= allowed, f"{name} {now:.4g} instead of {last:.4g}"))
+    return _judged(found or [(False, "other weights")])
+
+
+def _bits(ours: Record, again: Record, name: str, which: str) -> tuple[bool, str]:
+    one, other = ours.bits(name, which), again.bits(name, which)
+    difference = float(other.mean() - one.mean())
+    error = float(np.sqrt((one != other).sum())) / len(one)
+    within = abs(difference) <= max(POINTS, ERRORS * error)
+    return within, f"{which} {100 * other.mean():.1f} % instead of {100 * one.mean():.1f} %" if difference else ""
+
+
+def _values(which: str, one: Sequence[float | None], other: Sequence[float | None] | None) -> tuple[bool, str]:
+    if other is None or len(one) != len(other):
+        return False, f"{which}: {0 if other is None else len(other)} values instead of {len(one)}"
+    there, again = ([v for v in values if v is not None] for values in (one, other))
+    if abs(len(there) - len(again)) > POINTS * len(one):
+        return False, f"{which}: {len(again)} defined values instead of {len(there)}"
+    if not there or not again:
+        return True, ""
+    median, now = float(np.median(there)), float(np.median(again))
+    within = abs(now - median) <= MEDIAN * abs(median)
+    return within, f"median {which} {now:.4g} instead of {median:.4g}" if now != median else ""
+
+
+def _arrays(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> list[tuple[bool, str]]:
+    found = []
+    for which, array in one.items():
+        again = other.get(which)
+        if again is None or again.shape != array.shape:
+            found.append((False, f"{which} of another shape"))
+        else:
+            size, now = (float(np.abs(a, dtype=np.float64).mean()) for a in (array, again))
+            found.append((abs(now - size) <= HISTORY * size, f"mean size of {which} {now:.4g} instead of {size:.4g}"))
+    return found
+
+
+def _stamp(store: Store, bench: Store, unit: Unit, *, identical: bool) -> None:
+    again, name, network = bench.read(key(unit.trial.network)), name_of(unit), unit.trial.network
+    assert again is not None
+    made = again.provenance["units"][name]
+    kept: dict[str, Any] = {part: made[part] for part in ("run", "code", "weights", "finished")}
+
+    def change(record: Record | None) -> Record:
+        assert record is not None
+        stamped = record.provenance["units"][name] | {"verified": kept | {"identical": identical}}
+        return record.with_unit(name, stamped, again.provenance["runs"])
+
+    store.update(key(network), change)
