@@ -4,21 +4,25 @@ Rows, by how many seeds they are trained with:
 
     main      standard; keep 0.3 and 0.1 on the bottom layers; keep 0.3 on the top layers; pgd-trained; noise-trained
     sweep     keep 0.5; keep 0.3 on all layers, with one mask for all channels, by whole channels, after the addition,
-              at test time only; spatial dropout at the same rate; a standard network stopped at a lower accuracy
+              at test time only; spatial dropout at the same rate; a standard network stopped at a lower accuracy, one
+              behind JPEG
     sources   networks that are never targets: of other families, and of the same one
     surrogates  what an attacker trains who knows the recipe and not the mask: defective networks with other masks, and
               one trained under ever new masks
 
 Every row is asked: clean images, transfer from each source and from all at once (momentum, resized inputs), white-box
-PGD, Gaussian noise. Main rows besides: PGD over epsilon, the smallest perturbation by the boundary attack. Keep 0.1
-besides: transfer from 1, 2, 4, ... surrogates. The rows that the page shows one by one, once: AutoAttack, PGD over
-steps, gradient norms, a gallery, and the checks.
+PGD, Gaussian noise. Main rows besides: PGD over epsilon, the smallest perturbation by the boundary attack, and on their
+first seed C&W with a confidence from a source of each family. Keep 0.1 besides: transfer from 1, 2, 4, ... surrogates.
+The rows that the page shows one by one, once: AutoAttack, Square, HopSkipJump, PGD over steps, gradient norms, a
+gallery, and the checks.
 
 The grid at `full`, where rows x seeds are trained as below (n images unless said otherwise; A = AutoAttack on 200):
 
     data      width  schedule   main   sweep  sources  surrogates  n      boundary
-    cifar10   64     18 epochs  6 x 3  8 x 3  3 x 3    8 + 1       5,000  5,000 steps on 100
-    mnist     8      2 epochs   6 x 3  8 x 1  2 x 3    4 + 1       1,000  1,000 steps on 50
+    cifar10   64     18 epochs  6 x 3  9 x 3  3 x 3    8 + 1       5,000  5,000 steps on 100
+    mnist     8      2 epochs   6 x 3  9 x 1  2 x 3    4 + 1       1,000  1,000 steps on 50
+
+C&W runs on 1,000 images of CIFAR-10 and 100 of MNIST, Square on 200 and 100, HopSkipJump on 50 and 20.
 
 In the tier `wide`, besides, a bridge to the paper's own schedule (350 epochs, on MNIST 50): standard, keep 0.3, 0.1
 x 2 seeds.
@@ -36,6 +40,7 @@ from bioinspired.trials import (
     Attack,
     Checked,
     Clean,
+    ConfidentTransfer,
     Corruption,
     Data,
     DefectiveConv,
@@ -45,6 +50,7 @@ from bioinspired.trials import (
     Gallery,
     GradientNorm,
     Images,
+    JPEGInput,
     Loss,
     Measurement,
     Network,
@@ -98,6 +104,9 @@ class Setting:
     auto_images: int
     checks: Checked | None
     check_images: int
+    confident: ConfidentTransfer | None
+    confident_images: int
+    decision_images: int = 0
     images: int | None
     patches: tuple[Strength, ...] = ()
     paper: Recipe | None = None
@@ -144,6 +153,8 @@ DIGITS = Setting(
     auto_images=50,
     checks=Checked(eps="0.1"),
     check_images=30,
+    confident=ConfidentTransfer(confidence=5, steps=100, searches=4),
+    confident_images=50,
     images=None,
     changes="networks of width 8 trained for a few epochs on scikit-learn's 8x8 digits, up-sampled to 16x16",
 )
@@ -164,6 +175,7 @@ SMOKE = replace(
     sigmas=("0.2",),
     auto=None,
     checks=None,
+    confident=None,
     images=64,
     changes="a few steps on a few images: this page shows that the code runs, not a result",
 )
@@ -178,6 +190,7 @@ MNIST = replace(
     boundary=_boundary(1_000),
     boundary_images=20,
     check_images=50,
+    confident=ConfidentTransfer(confidence=10, steps=100, searches=4),
     gallery=_transfer("0.15", "0.3")[1],
     images=1_000,
     changes="networks of width 8 trained for two epochs on 10,000 of MNIST's images",
@@ -236,6 +249,9 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         auto_images=200,
         checks=Checked(eps="8/255"),
         check_images=200,
+        confident=ConfidentTransfer(confidence=40, steps=500, searches=9),
+        confident_images=1_000,
+        decision_images=50,
         images=5_000,
         changes="an 18-epoch one-cycle schedule in place of 350 epochs",
     ),
@@ -247,6 +263,8 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         boundary_images=50,
         auto_images=200,
         check_images=100,
+        confident_images=100,
+        decision_images=20,
         images=1_000,
         changes="networks of width 8 and a 2-epoch schedule in place of 50 epochs",
     ),
@@ -270,7 +288,7 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
             if label in NEAREST and (label != "pgd-trained" or seed == main[0]):
                 asked += (Measurement(question=setting.boundary, images=Images(n=setting.boundary_images)),)
             if seed == main[0]:
-                asked += _shown(setting, label, _network(setting, seed))
+                asked += _confident(setting, sources) + _shown(setting, label, _network(setting, seed))
             out.append(_trial(setting, label, seed, options, asked))
     for label, options in _sweep(setting).items():
         for seed in seeds or setting.sweep_seeds:
@@ -314,6 +332,7 @@ def _sweep(setting: Setting) -> dict[str, dict[str, Any]]:
         "keep 0.3 test only": {"defense": DefectiveConv(keep="0.3", test_only=True)},
         "dropout 0.3": {"defense": Dropout(keep="0.3", unit="channel")},
         "stopped early": {"recipe": replace(setting.recipe, stop_at=setting.stop_at)},
+        "JPEG": {"defense": JPEGInput()},
     }
 
 
@@ -381,6 +400,15 @@ def _momentum(setting: Setting) -> Attack:
     return Attack(name="mi_fgsm", eps=setting.transfer[-1].eps, steps=10, diversity="0.7")
 
 
+def _confident(setting: Setting, sources: list[Network]) -> tuple[Measurement, ...]:
+    """C&W with a confidence, made on the first source of each family."""
+    if setting.confident is None:
+        return ()
+    images = Images(n=setting.confident_images)
+    firsts = sources[:: setting.sources]
+    return tuple(Measurement(question=setting.confident, images=images, sources=(source,)) for source in firsts)
+
+
 def _grey(setting: Setting, surrogates: list[Network]) -> tuple[Measurement, ...]:
     """Transfer from ensembles of ever more surrogates, and from the one under ever new masks."""
     images, attack = Images(n=setting.images), _momentum(setting)
@@ -401,6 +429,10 @@ def _shown(setting: Setting, label: str, twin: Network) -> tuple[Measurement, ..
         asked += [Measurement(question=attack, images=images) for attack in attacks]
         if setting.auto is not None:
             asked.append(Measurement(question=setting.auto, images=Images(n=setting.auto_images)))
+        if setting.decision_images:
+            search = Distance(name="hopskipjump", norm="l2", steps=20)
+            asked.append(Measurement(question=Attack(name="square", eps=middle), images=images))
+            asked.append(Measurement(question=search, images=Images(n=setting.decision_images)))
     if label in CHECKED and setting.checks is not None:
         images = Images(n=setting.check_images)
         asked.append(Measurement(question=setting.checks, images=images, sources=(twin,)))

@@ -9,8 +9,8 @@ from bioinspired.claims.declarations import Cell
 from bioinspired.keys import strength
 from bioinspired.results import Result
 from bioinspired.tables import claims
-from bioinspired.tables.layout import NOTHING, SPREAD, spread, table
-from bioinspired.trials import Distance
+from bioinspired.tables.layout import NOTHING, SPREAD, spread, table, with_interval
+from bioinspired.trials import ConfidentTransfer, Distance
 
 
 def cells(chapter: Chapter, source_set: str) -> Styler:
@@ -19,15 +19,16 @@ def cells(chapter: Chapter, source_set: str) -> Styler:
 
 
 def distances(chapter: Chapter) -> Styler:
-    """Smallest perturbations by the boundary attack: the median over the images right when clean, and the failures."""
+    """Smallest perturbations by attacks on decisions: the median over images right when clean, and the failures."""
     found = [result for result in chapter.results if isinstance(result.measurement.question, Distance)]
     rows = []
-    for label in dict.fromkeys(result.label for result in found):
-        mine = [result for result in found if result.label == label]
+    for name, label in dict.fromkeys((_search(result), result.label) for result in found):
+        mine = [result for result in found if (_search(result), result.label) == (name, label)]
         medians = [median for result in mine if (median := result.distance()) is not None]
         right = sum(int(result.correct.sum()) for result in mine if result.correct is not None)
         rows.append(
             {
+                "attack": name,
                 "network": label,
                 "median distance": f"{np.mean(medians):.4f}" if medians else NOTHING,
                 "seeds": len(mine),
@@ -35,10 +36,41 @@ def distances(chapter: Chapter) -> Styler:
                 "nothing found": sum(_failures(result) for result in mine),
             }
         )
-    columns = ["network", "median distance", "seeds", "images right when clean", "nothing found"]
-    counts = {r.measurement.question.steps for r in found if isinstance(r.measurement.question, Distance)}
-    budget = f", {max(counts):,} steps" if counts else ""
-    caption = f"Boundary attack{budget}: root mean square change per value, the median's mean over seeds."
+    columns = ["attack", "network", "median distance", "seeds", "images right when clean", "nothing found"]
+    caption = "Attacks on decisions: root mean square change per value, the median's mean over seeds."
+    return table(pd.DataFrame(rows, columns=columns), caption)
+
+
+def _search(result: Result) -> str:
+    question = result.measurement.question
+    assert isinstance(question, Distance)
+    return f"{question.name}, {question.steps:,} steps"
+
+
+def confident(chapter: Chapter) -> Styler:
+    """C&W from other networks: who is right on its examples by both metrics, and how far they are from the images."""
+    rows = []
+    for result in chapter.results:
+        question = result.measurement.question
+        if isinstance(question, ConfidentTransfer):
+            lengths = result.values("length")
+            found = lengths[np.isfinite(lengths)] if lengths is not None else np.empty(0)
+            conditional = result.rate("conditional")
+            rows.append(
+                {
+                    "network": result.label,
+                    "from": f"{result.source}, seed {result.source_seeds[0]}",
+                    "confidence": question.confidence,
+                    "images": result.n,
+                    "accuracy, %": with_interval(result.rate() or 0.0, result.n),
+                    "conditional, %": NOTHING if conditional is None else f"{conditional:.0f}",
+                    "found on the source": len(found),
+                    "median L2": f"{np.median(found):.2f}" if len(found) else NOTHING,
+                }
+            )
+    columns = ["network", "from", "confidence", "images", "accuracy, %", "conditional, %", "found on the source",
+               "median L2"]  # fmt: skip
+    caption = "C&W in L2 on other networks, until they are wrong by the confidence; one seed; 95 % intervals."
     return table(pd.DataFrame(rows, columns=columns), caption)
 
 

@@ -8,7 +8,7 @@ Every class is a frozen configuration in the sense of `bioinspired.keys`; streng
 chapter's own defenses and questions stand in the file that is named after its study.
 """
 
-from bioinspired.trials.defective_conv import DefectiveConv, Dropout
+from bioinspired.trials.defective_conv import ConfidentTransfer, DefectiveConv, Dropout, JPEGInput
 from bioinspired.trials.dim import (
     DIM,
     Adaptive,
@@ -57,6 +57,7 @@ __all__ = [
     "ClassPCA",
     "Clean",
     "CommonCorruptions",
+    "ConfidentTransfer",
     "Corruption",
     "Data",
     "DefectiveConv",
@@ -71,6 +72,7 @@ __all__ = [
     "GradientSpectrum",
     "Images",
     "InternalErrors",
+    "JPEGInput",
     "LogitScale",
     "Loss",
     "Maps",

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from bioinspired.keys import Strength
 from bioinspired.trials.networks import Defense
+from bioinspired.trials.questions import Question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +32,25 @@ class Dropout(Defense):
     keep: Strength
     unit: Literal["channel", "neuron"]
     where: Literal["bottom", "top", "both"] = "bottom"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JPEGInput(Defense):
+    """A control: the undefended network behind JPEG, quality 1 to 100; see `bioinspired.defenses.jpeg_input`."""
+
+    kind: ClassVar = "jpeg_input"
+    quality: int = 75
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfidentTransfer(Question):
+    """C&W in L2 on other networks, until they are wrong by a margin of logits, shown to this one.
+
+    See `bioinspired.questions.confident_transfer`; the sources are attacked by their mean logits.
+    """
+
+    kind: ClassVar = "confident_transfer"
+    name: str = "carlini_wagner"
+    confidence: int
+    steps: int
+    searches: int
