@@ -12,7 +12,7 @@ from bioinspired.data import Split
 from bioinspired.defenses import jpeg_input
 from bioinspired.errors import UserError
 from bioinspired.measuring import measure
-from bioinspired.trials import Architecture, ConfidentTransfer, Measurement
+from bioinspired.trials import Architecture, Attack, ConfidentTransfer, Measurement, Striking
 
 HEIGHT, SCALE = 0.1, 40.0
 
@@ -89,3 +89,27 @@ def test_jpeg_works_in_use_only_and_passes_gradients_as_the_identity(channels):
 def test_a_quality_that_is_none_is_refused(quality):
     with pytest.raises(UserError, match=f"JPEG has qualities from 1 to 100, not {quality}."):
         jpeg_input.apply(tiny(), quality=quality)
+
+
+class Half(nn.Module):
+    """Three classes: dark, middle, bright; sure of what it says by the distance from the bounds between them."""
+
+    def forward(self, x):
+        mean = x.flatten(1).mean(1)
+        return torch.stack([-100 * (mean - centre).abs() for centre in (0.2, 0.5, 0.8)], 1)
+
+
+def test_striking_examples_are_those_that_the_source_reads_alike_most_sure_first():
+    images = torch.full((6, 1, 4, 4), 0.5) + torch.tensor([0.0, 0.12, -0.12, 0.05, 0.14, -0.14]).view(-1, 1, 1, 1)
+    labels = torch.tensor([1, 1, 1, 1, 1, 0])  # the last is wrong when clean
+    made = Split((images * 255).round().to(torch.uint8), labels, "made-up-6")
+    question = Striking(attack=Attack(name="pgd", eps="0.1", steps=5, step_size="0.25"))
+    found = measure(Measurement(question=question, sources=(None,)), Half(), made, [Half()])
+    assert found.values["agreed"] == [0, 100, 100, 0, 100, 0]
+    clean = found.arrays["clean"][:, 0, 0, 0] / 255
+    assert abs(clean - 0.5).tolist() == pytest.approx([0.14, 0.12, 0.12], abs=0.01)
+    assert found.arrays["label"].tolist() == [1, 1, 1]
+    assert set(found.arrays["adversarial_answer"].tolist()) == {0, 2}
+    blind = measure(Measurement(question=question, sources=(None,)), Half(), made, [lambda x: Half()(1 - x)])
+    assert not any(blind.values["agreed"])
+    assert blind.arrays["clean"].shape == (0, 1, 4, 4)

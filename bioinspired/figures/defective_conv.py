@@ -1,6 +1,7 @@
 """Figures of the chapter on defective convolution."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,11 +9,14 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
-from bioinspired.figures.layout import WIDTH, finish, legend, nothing, palette, targets
+from bioinspired.figures.layout import WIDTH, finish, image, legend, nothing, palette, targets
 from bioinspired.keys import strength
+from bioinspired.results import Result
+from bioinspired.trials import Striking
 
 
 def masks(keep: float = 0.3, *, channels: int = 3, size: int = 16) -> Figure:
@@ -158,3 +162,33 @@ def _paper_tradeoff(chapter: Chapter, axis: Axes, source: str) -> None:
         ylabel="right on transferred examples, %",
         title="the paper's, CIFAR-10, one run each",
     )
+
+
+def striking(chapter: Chapter, labels: Sequence[str], *, columns: int = 8) -> Figure:
+    """Chosen images, clean and changed, row by row: those whose new answer a second network shares most confidently."""
+    shown = {label: arrays for label in labels if (arrays := _striking(chapter, label)) is not None}
+    if not shown:
+        figure, axis = plt.subplots(figsize=(WIDTH, 1.5))
+        nothing(axis)
+        return finish(figure)
+    figure, axes = plt.subplots(2 * len(shown), columns, figsize=(WIDTH, 2.5 * len(shown)), squeeze=False)
+    for axis in axes.flat:
+        axis.set_xticks([]), axis.set_yticks([])
+    for row, (label, arrays) in enumerate(shown.items()):
+        for column in range(min(columns, len(arrays["label"]))):
+            image(axes[2 * row, column], arrays["clean"][column], str(arrays["label"][column]))
+            image(axes[2 * row + 1, column], arrays["adversarial"][column], str(arrays["adversarial_answer"][column]))
+        axes[2 * row, 0].set_ylabel("clean", fontsize="small")
+        axes[2 * row + 1, 0].set_ylabel(label, fontsize="small")
+    return finish(figure)
+
+
+def _asked(chapter: Chapter, label: str) -> Result | None:
+    chosen = (r for r in chapter.results if r.label == label and isinstance(r.measurement.question, Striking))
+    return next(chosen, None)
+
+
+def _striking(chapter: Chapter, label: str) -> Mapping[str, NDArray[Any]] | None:
+    found = _asked(chapter, label)
+    arrays = None if found is None else found.artifact(chapter.store)
+    return arrays if arrays is not None and len(arrays["label"]) else None

@@ -14,7 +14,7 @@ Every row is asked: clean images, transfer from each source and from all at once
 PGD, Gaussian noise. Main rows besides: PGD over epsilon, the smallest perturbation by the boundary attack, and on their
 first seed C&W with a confidence from a source of each family. Keep 0.1 besides: transfer from 1, 2, 4, ... surrogates.
 The rows that the page shows one by one, once: AutoAttack, Square, HopSkipJump, PGD over steps, gradient norms, a
-gallery, and the checks.
+gallery of the first and one of chosen images, and the checks.
 
 The grid at `full`, where rows x seeds are trained as below (n images unless said otherwise; A = AutoAttack on 200):
 
@@ -58,6 +58,7 @@ from bioinspired.trials import (
     Question,
     Recipe,
     Scale,
+    Striking,
     Study,
     Trial,
 )
@@ -416,12 +417,21 @@ def _grey(setting: Setting, surrogates: list[Network]) -> tuple[Measurement, ...
     return tuple(Measurement(question=attack, images=images, sources=s) for s in (*ensembles, (surrogates[-1],)))
 
 
+def _striking(setting: Setting) -> Measurement:
+    """Chosen examples, as a PGD-trained network of another seed than the targets' reads them."""
+    judge = _network(setting, setting.seeds[-1], **_main(setting)["pgd-trained"])
+    return Measurement(
+        question=Striking(attack=setting.gallery), images=Images(n=setting.check_images), sources=(judge,)
+    )
+
+
 def _shown(setting: Setting, label: str, twin: Network) -> tuple[Measurement, ...]:
     """What one seed of the rows that the page shows one by one is asked besides."""
     asked: list[Measurement] = []
     if label in SHOWN:
         images = Images(n=setting.check_images)
         asked.append(Measurement(question=Gallery(attack=setting.gallery)))
+        asked.append(_striking(setting))
         asked.append(Measurement(question=GradientNorm(), images=Images(n=setting.images)))
         middle = setting.white_box[-2:][0].eps
         attacks = [_white_box(middle, steps=steps) for steps in setting.steps]

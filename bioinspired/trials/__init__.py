@@ -8,7 +8,7 @@ Every class is a frozen configuration in the sense of `bioinspired.keys`; streng
 chapter's own defenses and questions stand in the file that is named after its study.
 """
 
-from bioinspired.trials.defective_conv import ConfidentTransfer, DefectiveConv, Dropout, JPEGInput
+from bioinspired.trials.defective_conv import ConfidentTransfer, DefectiveConv, Dropout, JPEGInput, Striking
 from bioinspired.trials.dim import (
     DIM,
     Adaptive,
@@ -90,6 +90,7 @@ __all__ = [
     "Scale",
     "Shift",
     "Similarities",
+    "Striking",
     "Study",
     "Tier",
     "Trial",

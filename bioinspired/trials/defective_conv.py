@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from bioinspired.keys import Strength
 from bioinspired.trials.networks import Defense
-from bioinspired.trials.questions import Question
+from bioinspired.trials.questions import Attack, Question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,3 +54,16 @@ class ConfidentTransfer(Question):
     confidence: int
     steps: int
     searches: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Striking(Question):
+    """Adversarial examples that a source reads as the network does, most confident first: chosen ones, for the eye."""
+
+    kind: ClassVar = "striking"
+    attack: Attack
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The attack's module."""
+        return self.attack.uses
