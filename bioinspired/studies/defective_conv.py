@@ -289,7 +289,8 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
             if label in NEAREST and (label != "pgd-trained" or seed == main[0]):
                 asked += (Measurement(question=setting.boundary, images=Images(n=setting.boundary_images)),)
             if seed == main[0]:
-                asked += _confident(setting, sources) + _shown(setting, label, _network(setting, seed))
+                judge = _network(setting, main[-1], **_main(setting)["pgd-trained"])
+                asked += _confident(setting, sources) + _shown(setting, label, _network(setting, seed), judge)
             out.append(_trial(setting, label, seed, options, asked))
     for label, options in _sweep(setting).items():
         for seed in seeds or setting.sweep_seeds:
@@ -417,21 +418,20 @@ def _grey(setting: Setting, surrogates: list[Network]) -> tuple[Measurement, ...
     return tuple(Measurement(question=attack, images=images, sources=s) for s in (*ensembles, (surrogates[-1],)))
 
 
-def _striking(setting: Setting) -> Measurement:
-    """Chosen examples, as a PGD-trained network of another seed than the targets' reads them."""
-    judge = _network(setting, setting.seeds[-1], **_main(setting)["pgd-trained"])
+def _striking(setting: Setting, judge: Network) -> Measurement:
+    """Chosen examples, as another network reads them."""
     return Measurement(
         question=Striking(attack=setting.gallery), images=Images(n=setting.check_images), sources=(judge,)
     )
 
 
-def _shown(setting: Setting, label: str, twin: Network) -> tuple[Measurement, ...]:
+def _shown(setting: Setting, label: str, twin: Network, judge: Network) -> tuple[Measurement, ...]:
     """What one seed of the rows that the page shows one by one is asked besides."""
     asked: list[Measurement] = []
     if label in SHOWN:
         images = Images(n=setting.check_images)
         asked.append(Measurement(question=Gallery(attack=setting.gallery)))
-        asked.append(_striking(setting))
+        asked.append(_striking(setting, judge))
         asked.append(Measurement(question=GradientNorm(), images=Images(n=setting.images)))
         middle = setting.white_box[-2:][0].eps
         attacks = [_white_box(middle, steps=steps) for steps in setting.steps]
