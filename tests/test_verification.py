@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from executors import Here
 
-from bioinspired import plan, verification
+from bioinspired import plan, tables, verification
 from bioinspired.cli import app
 from bioinspired.engine import run
 from bioinspired.errors import UserError
@@ -97,6 +97,8 @@ def test_what_other_code_made_is_done_again_once_it_comes_out_the_same(store):
     assert unit["code"] == "0" * 64
     assert unit["verified"]["code"] == before.unit(key(CLEAN))["code"]
     assert unit["verified"]["identical"] is True
+    runs = tables.provenance(str(store.root), "full")
+    assert runs[["units", "verified"]].to_numpy().tolist() == [[5, 5]]
 
 
 def test_only_what_other_code_made_is_chosen_unless_all_is_asked_for(store):

@@ -1,5 +1,8 @@
 """What the records are: their cost, their state, where they come from."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -41,35 +44,38 @@ def status(store: str, scale: Scale) -> pd.DataFrame:
 
 
 def provenance(store: str, scale: Scale) -> pd.DataFrame:
-    """Which runs made the records of a scale: commit, versions, hardware, units, first and last day."""
-    runs: dict[str, dict[str, object]] = {}
+    """Which runs made or verified the records of a scale: commit, versions, hardware, units, first and last day."""
+    runs: dict[str, dict[str, Any]] = {}
+    events = []
     for record in open_store(scale, store).records():
-        if not isinstance(record, Record):
-            continue
-        for unit in record.provenance["units"].values():
-            facts = record.provenance["runs"][unit["run"]]
-            row = runs.setdefault(
-                unit["run"],
-                {
-                    "run": unit["run"],
-                    "commit": (facts["commit"] or "none")[:12] + (" (changed files)" if facts["dirty"] else ""),
-                    "hardware": _hardware(facts),
-                    "versions": ", ".join(f"{name} {version}" for name, version in sorted(facts["versions"].items())),
-                    "units": 0,
-                    "first": unit["finished"][:10],
-                    "last": unit["finished"][:10],
-                },
-            )
-            row["units"] = int(str(row["units"])) + 1
-            row["first"] = min(str(row["first"]), unit["finished"][:10])
-            row["last"] = max(str(row["last"]), unit["finished"][:10])
-    return pd.DataFrame(runs.values(), columns=["run", "commit", "hardware", "versions", "units", "first", "last"])
+        if isinstance(record, Record):
+            runs |= record.provenance["runs"]
+            for unit in record.provenance["units"].values():
+                events.append({"run": unit["run"], "day": unit["finished"][:10], "units": 1, "verified": 0})
+                if "verified" in unit:
+                    again = unit["verified"]
+                    events.append({"run": again["run"], "day": again["finished"][:10], "units": 0, "verified": 1})
+    columns = ["run", "commit", "hardware", "versions", "units", "verified", "first", "last"]
+    if not events:
+        return pd.DataFrame(columns=columns)
+    grouped = pd.DataFrame(events).groupby("run", sort=False)
+    made = grouped[["units", "verified"]].sum().assign(first=grouped["day"].min(), last=grouped["day"].max())
+    facts = pd.DataFrame({run: _facts(runs[run]) for run in made.index}).T
+    return made.join(facts).reset_index()[columns]
+
+
+def _facts(run: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "commit": (run["commit"] or "none")[:12] + (" (changed files)" if run["dirty"] else ""),
+        "hardware": _hardware(run),
+        "versions": ", ".join(f"{name} {version}" for name, version in sorted(run["versions"].items())),
+    }
 
 
 def _records(chapter: Chapter) -> list[Record]:
     return list({result.record.key: result.record for result in chapter.results}.values())
 
 
-def _hardware(run: dict[str, dict[str, object]]) -> str:
+def _hardware(run: Mapping[str, Any]) -> str:
     hardware = run["hardware"]
     return str(hardware["processor"] if hardware["device"] == "cpu" else hardware["device"])
