@@ -59,8 +59,12 @@ def recorded(name: str, store: Store, *, dataset: str = "") -> Study:
     """
     known = studies.datasets(name, store.scale) if store.scale == "full" and not dataset else (dataset,)
     choices = [studies.study(name, store.scale, dataset=one) for one in known]
-    made = (study for study in choices if any(store.path(key(trial.network)).exists() for trial in study.trials))
-    return next(made, choices[0])
+    return next((study for study in choices if has_records(study, store)), choices[0])
+
+
+def has_records(study: Study, store: Store) -> bool:
+    """Whether the store has a record of any network of the study."""
+    return any(store.path(key(trial.network)).exists() for trial in study.trials)
 
 
 def units(study: Study, store: Store, *, tier: Tier | None = None) -> list[Unit]:

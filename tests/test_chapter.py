@@ -102,8 +102,12 @@ def test_status_and_provenance_of_a_store(tmp_path):
     found = [unit.state for unit in units(studies.study("defective_conv", "laptop"), Store(tmp_path, "laptop"))]
     assert (row["units"], row["done"], row["missing"]) == (len(found), found.count("done"), found.count("missing"))
     assert row["to make the rest"] == "bioinspired run defective_conv --scale laptop"
+    assert "mnist" not in set(tables.status(str(tmp_path), "laptop")["data"])
+    fill(Store(tmp_path, "laptop"), studies.study("defective_conv", "laptop", dataset="mnist"), partly)
+    rows = tables.status(str(tmp_path), "laptop").set_index(["study", "data"])
+    assert rows.loc[("defective_conv", "mnist"), "to make the rest"].endswith("--dataset mnist")
     made = tables.provenance(str(tmp_path), "laptop")
-    assert list(made["units"]) == [found.count("done")]
+    assert list(made["units"]) == [rows.loc["defective_conv", "done"].sum()]
     assert list(made["last"]) == ["2026-01-02"]
     assert tables.provenance(str(tmp_path), "smoke").empty
 

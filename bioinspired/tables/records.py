@@ -32,14 +32,24 @@ def cost(chapter: Chapter) -> Styler:
 
 
 def status(store: str, scale: Scale) -> pd.DataFrame:
-    """Units of every study at a scale: how many are done, missing, stale, damaged, and what makes the missing ones."""
+    """Units of every study at a scale: how many are done, missing, stale, damaged, and what makes the missing ones.
+
+    A study on its own data set, and on each other one that there are records of.
+    """
     place = open_store(scale, store)
     rows = []
     for name in studies.NAMES:
-        found = [unit.state for unit in plan.units(studies.study(name, scale), place)]
-        counts = {state: found.count(state) for state in ("done", "missing", "stale", "damaged")}
-        command = f"bioinspired run {name} --scale {scale}" if counts["missing"] + counts["damaged"] else ""
-        rows.append({"study": name, "units": len(found), **counts, "to make the rest": command})
+        own, *others = studies.datasets(name, scale)
+        for dataset in (own, *others):
+            study = studies.study(name, scale, dataset=dataset)
+            if dataset != own and not plan.has_records(study, place):
+                continue
+            found = [unit.state for unit in plan.units(study, place)]
+            counts = {state: found.count(state) for state in ("done", "missing", "stale", "damaged")}
+            command = f"bioinspired run {name} --scale {scale}" + (f" --dataset {dataset}" if dataset != own else "")
+            lacking = counts["missing"] + counts["damaged"]
+            row = {"study": name, "data": dataset, "units": len(found)}
+            rows.append(row | counts | {"to make the rest": command if lacking else ""})
     return pd.DataFrame(rows)
 
 
