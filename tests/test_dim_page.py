@@ -52,8 +52,8 @@ def complete(store, study):
                 more[key(measurement)] = {"values": {"value": [best] * question.last}, "bits": {}}
             elif isinstance(question, Direct) and question.widths and question.norm != "all":
                 bits = {
-                    "correct": pack(first(round(N * share(trial, measurement)), N)),
-                    "identity": pack(first(150, N)),
+                    "correct": pack(first(share(trial, measurement), N)),
+                    "identity": pack(first(0.75, N)),
                 }
                 more[key(measurement)] = {"bits": bits}
             elif isinstance(question, Member):
