@@ -116,7 +116,7 @@ def test_figures_are_drawn_from_nothing_and_from_everything(name, full, empty):
 
 def test_tables_are_made_from_nothing(empty):
     for name in ("member_table", "worst", "direct", "slopes", "knowing", "scales"):
-        assert getattr(tables, name)(empty).to_html()
+        assert 'tabindex="0"' in getattr(tables, name)(empty).to_html(), "the keyboard can scroll it"
     assert "Not measured yet" in tables.answer(empty)
     assert tables.run(empty) == 0
 

@@ -333,7 +333,7 @@ def knobs(base: DIM) -> dict[str, DIM]:
         "K5 gaussian": {"noise": "gaussian"},
         "K5 uniform": {"noise": "uniform"},
         "K5 salt and pepper": {"noise": "salt_and_pepper"},
-        "K6 l1": {"sparsity": "l1", "penalty": "10"},
+        "K6 l1": {"sparsity": "l1", "penalty": "1"},
         "K6 kl": {"sparsity": "kl", "penalty": "3"},
         "K6 winners": {"sparsity": "winners"},
         "K7 inside": {"binarized": "inside"},
