@@ -17,7 +17,7 @@ from bioinspired.defenses import class_pca, dim, nearest
 from bioinspired.defenses.dim.ensemble import InternalModels
 from bioinspired.defenses.dim.fitting import _divergence, class_batches
 from bioinspired.defenses.dim.noises import LARGEST, noisy
-from bioinspired.defenses.thresholds import Threshold, differentiated
+from bioinspired.defenses.thresholds import Steep, Threshold, differentiated
 from bioinspired.errors import UserError
 from bioinspired.trials import Architecture, Data, Network, Recipe
 from bioinspired.trials.dim import DIM, BinaryInput, ClassPCA, DenoisedCNN, NearestNeighbour
@@ -296,6 +296,23 @@ def test_a_threshold_may_have_the_gradient_of_a_sigmoid_and_has_its_own_again_af
     assert torch.allclose(x.grad, smooth.grad)
     assert part.width is None
     with pytest.raises(UserError, match="no threshold"), differentiated(network(), 0.1):
+        pass
+
+
+def test_a_steep_step_may_have_a_softer_gradient():
+    x = torch.linspace(-2, 2, 9).requires_grad_()
+    part = Steep(0.1)
+    assert torch.equal(part(x), (x / 0.1).sigmoid())
+    with differentiated(part, 1.0):
+        out = part(x)
+    assert torch.equal(out, (x / 0.1).sigmoid())
+    out.sum().backward()
+    soft = x.detach().sigmoid()
+    assert torch.allclose(x.grad, soft * (1 - soft))
+
+
+def test_a_denoiser_that_binarises_has_a_step_to_soften():
+    with differentiated(model(binarized="inside"), 1.0):
         pass
 
 

@@ -238,7 +238,7 @@ def test_thresholds_and_noise_are_attacked_as_what_they_are():
     asked = {t.label: [m.question for m in t.measurements if isinstance(m.question, Direct)] for t in study.trials}
     behind = {label for label, questions in asked.items() if any(q.widths for q in questions)}
     random = {label for label, questions in asked.items() if any(q.draws > 1 for q in questions)}
-    assert behind == {"Binary CNN", "binary DIM"}
+    assert behind == {"Binary CNN", "binary DIM", "K7 inside"}
     assert random == {"K9 noise"}
     assert all(q.widths for label in behind for q in asked[label])
     assert all(q.draws > 1 for q in asked["K9 noise"])

@@ -1,4 +1,4 @@
-"""A threshold on pixels, differentiated as if it were smooth."""
+"""Thresholds on pixels and steps that are nearly one, differentiated as if they were smoother."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,14 +41,43 @@ class Threshold(nn.Module):
         return f"{self.threshold:g}"
 
 
+class Steep(nn.Module):
+    """A steep sigmoid(x / steepest): nearly a step at 0, whose gradient vanishes on both sides.
+
+    Args:
+        steepest: its width, in units of x.
+
+    Attributes:
+        width: of the sigmoid that stands for it in the backward pass; None is its own.
+    """
+
+    def __init__(self, steepest: float) -> None:
+        super().__init__()
+        self.steepest = steepest
+        self.width: float | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values [n, ...] to [0, 1], the same shape."""
+        sharp = (x / self.steepest).sigmoid()
+        if self.width is None:
+            return sharp
+        smooth = (x / self.width).sigmoid()
+        return sharp.detach() + (smooth - smooth.detach())
+
+    def extra_repr(self) -> str:
+        """The width."""
+        return f"{self.steepest:g}"
+
+
 @contextmanager
 def differentiated(model: object, width: float) -> Iterator[None]:
-    """Inside, the thresholds of a model are differentiated as sigmoids of this width, in units of a pixel.
+    """Inside, a model's thresholds and steep steps are differentiated as sigmoids of this width, in units of their input.
 
     Raises:
-        UserError: the model has no threshold.
+        UserError: the model has neither.
     """
-    found = [part for part in model.modules() if isinstance(part, Threshold)] if isinstance(model, nn.Module) else []
+    parts = model.modules() if isinstance(model, nn.Module) else ()
+    found = [part for part in parts if isinstance(part, Threshold | Steep)]
     if not found:
         raise UserError("The model has no threshold whose gradient could be another: leave `widths` out.")
     before = [part.width for part in found]

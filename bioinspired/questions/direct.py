@@ -4,9 +4,9 @@ linf, l2   FMN, then PGD on the margin from random starts, then the same towards
 l0         FMN in L0 (Foolbox'), then salt and pepper with as many restarts
 all        the three one after the other, each on the images that still stand
 
-Where a network has thresholds, the gradient attacks run again with sigmoids in their backward pass (BPDA, Athalye et
-al., 2018, arXiv 1802.00420). Where it draws random numbers, gradients are means over draws (EOT, the same paper), and
-an image that was found counts if it fools on fresh draws too.
+Where a network has thresholds or steep steps, the gradient attacks run again with sigmoids in their backward pass
+(BPDA, Athalye et al., 2018, arXiv 1802.00420). Where it draws random numbers, gradients are means over draws (EOT, the
+same paper), and an image that was found counts if it fools on fresh draws too.
 """
 
 from functools import partial

@@ -26,8 +26,8 @@ The grid at `full`, on MNIST with widths as in SMALL, in rows x seeds; direct at
     core   main 4 x 5, controls 4 x 5, fixed 2 x 1, knobs 17 x 1
     wide   knobs 17 x 4 more seeds, the wide DIM x 5, trained twice as long
 
-A network behind a threshold is attacked through several slopes in its place besides; one that draws noise, through the
-mean over draws.
+A network behind a threshold or a steep step is attacked through several slopes in its place besides; one that draws
+noise, through the mean over draws.
 """
 
 from collections.abc import Mapping
@@ -83,6 +83,7 @@ ADAPTIVE: tuple[Literal["latent descent", "collision", "identity backward"], ...
     "collision",
     "identity backward",
 )
+SOFTER = ("0.3", "1")  # widths in the backward pass, of a step of width 0.1
 FACTORS = ("0.01", "1", "100")  # of the logits, which are of size 100 times the error already
 
 EXPENSIVE = 2_000
@@ -379,6 +380,8 @@ def _direct(setting: Setting, defense: Defense | None) -> Direct:
     """The direct attacks in all norms, with what a defense's thresholds or randomness call for."""
     if isinstance(defense, BinaryInput) or (isinstance(defense, DIM) and defense.binarized == "before"):
         return replace(setting.direct, widths=setting.slopes)
+    if isinstance(defense, DIM) and defense.binarized == "inside":
+        return replace(setting.direct, widths=SOFTER)
     if isinstance(defense, DIM) and defense.test_noise != "0":
         return replace(setting.direct, draws=setting.draws)
     return setting.direct
