@@ -71,7 +71,7 @@ class Steep(nn.Module):
 
 @contextmanager
 def differentiated(model: object, width: float) -> Iterator[None]:
-    """Inside, a model's thresholds and steep steps are differentiated as sigmoids of this width, in units of their input.
+    """Inside, thresholds and steep steps of a model are differentiated as sigmoids of this width, in units of their x.
 
     Raises:
         UserError: the model has neither.
