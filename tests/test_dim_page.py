@@ -121,6 +121,23 @@ def test_tables_are_made_from_nothing(empty):
     assert tables.run(empty) == 0
 
 
+@pytest.mark.parametrize("rest", [0, 1])
+def test_everything_is_shown_from_half_of_the_measurements(tmp_path, study, rest):
+    store = Store(tmp_path, "full")
+
+    def some(trial, measurement):
+        return share(trial, measurement) if trial.measurements.index(measurement) % 2 == rest else None
+
+    fill(store, study, some, n=N)
+    complete(store, study)
+    page = chapter.Chapter(study, store)
+    for name in PICTURES:
+        assert getattr(figures, name)(page).axes
+    for name in ("member_table", "worst", "direct", "slopes", "knowing", "scales"):
+        assert len(getattr(tables, name)(page).data)
+    assert tables.answer(page)
+
+
 def test_the_worst_case_is_per_image_and_the_mean_flatters(full):
     """One member of 42 finds half of the images at 1, in all norms; thresholds are 0.3, 1.5, 12."""
     assert tables.standing(full, "DIM") == {"linf": 100, "l2": 50, "l0": 0, "all": 0}
