@@ -15,7 +15,7 @@ from bioinspired.attacks.members import member
 from bioinspired.keys import canonical
 from bioinspired.plan import Task
 from bioinspired.records import Record, Store
-from bioinspired.trials import Attack, Checked, Distance, Gallery, Measurement, Member, Network
+from bioinspired.trials import Attack, Checked, Direct, Distance, Gallery, Measurement, Member, Network
 
 # Seconds of one pass of one image, per million multiply-adds of a convolutional network, one CPU thread and one H200.
 GUESS = {"cpu": 60e-6, "cuda": 0.15e-6}
@@ -23,6 +23,8 @@ START = 0.05  # seconds a unit takes besides its passes: loading, saving
 
 # Members of AutoAttack, passes of an image that stays robust and of one that is broken by the first member.
 AUTOATTACK_ROBUST, AUTOATTACK_BROKEN = 9_774, 212
+
+CLASSES = 10  # of every data set here
 
 CHECKS = 3_000  # passes of an image through all checks, near enough
 OTHER = 1_000  # of an attack of the catalogue, likewise
@@ -94,6 +96,8 @@ def measuring_passes(question: Measurement) -> float:
         return STEP.get(attack.name, 2.0) * attack.steps
     if isinstance(attack, Member):
         return _passes_of(attack)
+    if isinstance(attack, Direct):
+        return _passes_of_direct(attack)
     if not isinstance(attack, Attack):
         # A chapter's own kind: one pass, or with steps two passes a step.
         return max(1.0, 2.0 * float(getattr(attack, "steps", 0)))
@@ -113,10 +117,18 @@ def _passes_of(asked: Member) -> float:
     """A member of the 42 at the budget that is asked for; one that wants an epsilon runs at each of a grid."""
     one = member(asked.name)
     passes = float(one.forwards + one.backwards)
-    for name, chosen in ((one.steps, asked.steps), (one.searches, asked.searches)):
-        if name and chosen is not None and name in one.parameters:
-            passes *= chosen / float(one.parameters[name])
+    named, chosen = (one.steps, one.searches), (asked.steps, asked.searches)
+    for name, here, there in zip(named, chosen, one.budget, strict=True):
+        if name and here is not None:
+            passes *= here / there
     return passes * (1 if one.minimal else len(asked.grid))
+
+
+def _passes_of_direct(asked: Direct) -> float:
+    """Half of the images stand to the end, half fall to the first attack of each norm."""
+    runs = asked.restarts * (CLASSES if asked.targeted else 1) + 2 * len(asked.widths)
+    norms = 3 if asked.norm == "all" else 1
+    return 2.0 * asked.steps * asked.draws * norms * (1 + runs / 2)
 
 
 def _million_multiply_adds(network: Network) -> float:

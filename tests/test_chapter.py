@@ -17,7 +17,7 @@ from bioinspired.keys import key
 from bioinspired.plan import measuring_tasks, training_tasks, units
 from bioinspired.records import Store, pack
 from bioinspired.tables import defective_conv as printed
-from bioinspired.trials import Attack, Clean, Gallery, Measurement
+from bioinspired.trials import Attack, Clean, Direct, Gallery, Measurement, Member
 
 PAPERS = studies.NAMES
 
@@ -162,6 +162,22 @@ def test_passes_of_a_measurement():
     pgd = Attack(name="pgd", eps="0.1", steps=20, restarts=2)
     assert measuring_passes(Measurement(question=pgd)) == 81
     assert measuring_passes(Measurement(question=Gallery(attack=pgd))) == 81
+
+
+@pytest.mark.parametrize(
+    ("question", "passes"),
+    [
+        (Member(name="L2CarliniWagner"), 180_000),
+        (Member(name="L2CarliniWagner", steps=200, searches=5), 2_000),
+        (Member(name="Boundary", steps=5_000), 27_553 / 5),
+        (Member(name="LinfProjectedGradientDescent", steps=20), 2 * 81 / 2),
+        (Member(name="LinfAdditiveUniformNoise", grid=("1",), steps=7), 1),
+        (Direct(norm="l2", steps=100), 300),
+        (Direct(norm="all", steps=100, targeted=True, widths=("0.1",), draws=2), 3 * 2 * 200 * 7),
+    ],
+)
+def test_passes_of_the_42_and_of_direct_attacks(question, passes):
+    assert measuring_passes(Measurement(question=question)) == pytest.approx(passes)
 
 
 def command(monkeypatch, capsys, *arguments):

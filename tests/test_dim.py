@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from scipy.stats import entropy
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
@@ -14,9 +15,9 @@ from torch import nn
 from bioinspired import data, training
 from bioinspired.defenses import class_pca, dim, nearest
 from bioinspired.defenses.dim.ensemble import InternalModels
-from bioinspired.defenses.dim.fitting import class_batches
+from bioinspired.defenses.dim.fitting import _divergence, class_batches
 from bioinspired.defenses.dim.noises import LARGEST, noisy
-from bioinspired.defenses.thresholds import Threshold
+from bioinspired.defenses.thresholds import Steep, Threshold, differentiated
 from bioinspired.errors import UserError
 from bioinspired.trials import Architecture, Data, Network, Recipe
 from bioinspired.trials.dim import DIM, BinaryInput, ClassPCA, DenoisedCNN, NearestNeighbour
@@ -62,6 +63,49 @@ def test_a_loop_over_classes_gives_the_same_errors():
         assert torch.allclose(whole(x), -100 * looped, rtol=1e-5, atol=1e-5)
 
 
+def convolutions_of_one_class(models, c):
+    """Class c's convolutional autoencoder as ordinary layers, from images to images."""
+    layers = [nn.Unflatten(1, (1, 28, 28))]
+    for grouped in (*models.encoder, *models.decoder):
+        down = isinstance(grouped, nn.Conv2d)
+        inputs, outputs = grouped.in_channels // models.classes, grouped.out_channels // models.classes
+        plain = type(grouped)(inputs, outputs, grouped.kernel_size, grouped.stride)
+        own = outputs if down else inputs
+        plain.weight.data = grouped.weight[c * own : (c + 1) * own].detach().clone()
+        plain.bias.data = grouped.bias[c * outputs : (c + 1) * outputs].detach().clone()
+        code = down and grouped is models.encoder[-1]
+        layers += [plain, nn.ReLU() if code else nn.ELU()]
+    return nn.Sequential(*layers[:-1], nn.Sigmoid(), nn.Flatten())
+
+
+def convolutional(classes=3, **options):
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(784, classes))
+    options = {"denoiser_widths": (16, 6), "model_widths": (3,), "models": "conv"} | options
+    return dim.apply(plain, input_shape=(1, 28, 28), generator=draws(), **options).eval()
+
+
+def test_a_loop_over_classes_gives_the_same_errors_of_convolutional_models():
+    whole = convolutional()
+    models = whole.network.models
+    x = torch.rand(5, 1, 28, 28, generator=draws())
+    with torch.no_grad():
+        u = whole.network.denoised(x).flatten(1)
+        looped = torch.stack([(convolutions_of_one_class(models, c)(u) - u).square().mean(1) for c in range(3)], 1)
+        assert torch.allclose(whole(x), -100 * looped, rtol=1e-5, atol=1e-5)
+        own = torch.stack([u, u.flip(0), u.roll(1, 0)])
+        assert torch.allclose(models(own)[1], convolutions_of_one_class(models, 1)(own[1]), atol=1e-6)
+
+
+def test_convolutional_models_learn_their_class():
+    whole = convolutional(denoiser="none")
+    y = torch.arange(24) % 3
+    x = torch.zeros(24, 1, 28, 28, dtype=torch.uint8)
+    for c in range(3):
+        x[y == c, :, 9 * c : 9 * c + 9] = 200
+    dim.fit(whole, images=x, labels=y, epochs=40, batch=12, rate=0.01, generator=draws(), progress=lambda done: None)
+    assert torch.equal(whole(x.float() / 255).argmax(1), y)
+
+
 def test_a_loop_over_classes_trains_the_same_models():
     """Classes of equal size, without a denoiser: each autoencoder alone, with Adam, in the same order of images."""
     x, y = images(24)
@@ -104,6 +148,7 @@ def test_the_logit_scale_changes_logits_and_no_answer():
         ({"denoiser": "conv"}, 64, 64),
         ({"denoiser": "none"}, 64, 64),
         ({"sparsity": "winners", "winners": 1}, 64, 64),
+        ({"sparsity": "kl"}, 64, 64),
         ({"binarized": "before"}, 64, 64),
         ({"binarized": "inside"}, 64, 64),
     ],
@@ -142,6 +187,37 @@ def test_a_penalty_makes_codes_smaller():
                 progress=lambda done: None, **options)  # fmt: skip
         sizes.append(float(whole.network.models.encode(x.flatten(1).float() / 255).detach().abs().mean()))
     assert sizes[1] < 0.5 * sizes[0]
+
+
+def test_kl_sparsity_brings_the_mean_of_every_code_to_the_activity():
+    x, y = images(32)
+    means = []
+    for penalty in (0.0, 100.0):
+        whole = model(denoiser="none", sparsity="kl")
+        dim.fit(whole, images=x, labels=y, epochs=60, batch=32, rate=0.01, generator=draws(), sparsity="kl",
+                penalty=penalty, activity=0.2, progress=lambda done: None)  # fmt: skip
+        codes = whole.network.models.encode(torch.stack([x[y == c].flatten(1).float() / 255 for c in range(4)]))
+        means.append(codes.detach().mean(1))
+    assert float((means[1] - 0.2).abs().max()) < 0.03 < float((means[0] - 0.2).abs().max())
+
+
+def test_the_divergence_is_scipys():
+    codes = torch.tensor([[0.2, 0.7], [0.01, 0.5]])
+    expected = sum(entropy([0.1, 0.9], [q, 1 - q]) for q in codes.flatten().tolist())
+    assert float(_divergence(codes, 0.1)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_penalties_do_not_depend_on_how_many_images_a_step_has():
+    """Two classes of different size in one step: the mean code counts each class's own images, not the padding."""
+    x = images(12)[0]
+    y = torch.tensor([0] * 8 + [1] * 4)
+    whole = dim.apply(network(2), input_shape=SHAPE, generator=draws(), denoiser="none", **SMALL)
+    twin = copy.deepcopy(whole)
+    for made, times in ((whole, 1), (twin, 3)):
+        dim.fit(made, images=x.repeat(times, 1, 1, 1), labels=y.repeat(times), epochs=1, batch=10**6, rate=0.01,
+                generator=draws(), sparsity="l1", penalty=10.0, progress=lambda done: None)  # fmt: skip
+    for ours, theirs in zip(whole.parameters(), twin.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-4)
 
 
 def test_rescaling_divides_by_each_class_own_error():
@@ -208,6 +284,38 @@ def test_a_threshold_gives_two_values_and_the_gradient_of_the_identity():
     assert torch.equal(Threshold(0.3, training=False).train()(x), x)
 
 
+def test_a_threshold_may_have_the_gradient_of_a_sigmoid_and_has_its_own_again_afterwards():
+    part = Threshold(0.3, training=False).eval()
+    x = torch.rand(5, *SHAPE, generator=draws()).requires_grad_()
+    with differentiated(nn.Sequential(part), 0.2):
+        out = part(x)
+        assert torch.equal(out.detach(), (x >= 0.3).float())
+        out.sum().backward()
+    smooth = x.detach().requires_grad_()
+    torch.sigmoid((smooth - 0.3) / 0.2).sum().backward()
+    assert torch.allclose(x.grad, smooth.grad)
+    assert part.width is None
+    with pytest.raises(UserError, match="no threshold"), differentiated(network(), 0.1):
+        pass
+
+
+def test_a_steep_step_may_have_a_softer_gradient():
+    x = torch.linspace(-2, 2, 9).requires_grad_()
+    part = Steep(0.1)
+    assert torch.equal(part(x), (x / 0.1).sigmoid())
+    with differentiated(part, 1.0):
+        out = part(x)
+    assert torch.equal(out, (x / 0.1).sigmoid())
+    out.sum().backward()
+    soft = x.detach().sigmoid()
+    assert torch.allclose(x.grad, soft * (1 - soft))
+
+
+def test_a_denoiser_that_binarises_has_a_step_to_soften():
+    with differentiated(model(binarized="inside"), 1.0):
+        pass
+
+
 def test_principal_models_are_scikit_learns():
     x, y = images(80)
     whole = class_pca.apply(network(), input_shape=SHAPE, generator=draws(), components=5, logit_scale=1.0)
@@ -234,6 +342,8 @@ def test_the_nearest_neighbour_is_scikit_learns():
     [
         (lambda: model(denoiser="none", reads="code"), "no code to read"),
         (lambda: model(model_widths=()), "at least one width"),
+        (lambda: model(models="conv"), "gray images of 28 x 28"),
+        (lambda: convolutional(reads="code"), "gray images of 28 x 28"),
         (lambda: class_pca.apply(network(), input_shape=SHAPE, generator=draws(), components=65), "between 1 and 64"),
         (lambda: nearest.fit(nearest.apply(network(), input_shape=SHAPE, generator=draws(), images=99),
                              images=images()[0], labels=images()[1]), "ask for fewer"),

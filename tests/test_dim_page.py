@@ -50,6 +50,12 @@ def complete(store, study):
             if isinstance(question, Direct) and question.last is not None:
                 best = 70.0 if trial.label == "K1 code" else 40.0
                 more[key(measurement)] = {"values": {"value": [best] * question.last}, "bits": {}}
+            elif isinstance(question, Direct) and question.widths and question.norm != "all":
+                bits = {
+                    "correct": pack(first(share(trial, measurement), N)),
+                    "identity": pack(first(0.75, N)),
+                }
+                more[key(measurement)] = {"bits": bits}
             elif isinstance(question, Member):
                 found = distances(trial, question.name)
                 limits = (float(question.linf), float(question.l2), question.l0)
@@ -109,10 +115,27 @@ def test_figures_are_drawn_from_nothing_and_from_everything(name, full, empty):
 
 
 def test_tables_are_made_from_nothing(empty):
-    for name in ("member_table", "worst", "direct", "knowing", "scales"):
-        assert getattr(tables, name)(empty).to_html()
+    for name in ("member_table", "worst", "direct", "slopes", "knowing", "scales"):
+        assert 'tabindex="0"' in getattr(tables, name)(empty).to_html(), "the keyboard can scroll it"
     assert "Not measured yet" in tables.answer(empty)
     assert tables.run(empty) == 0
+
+
+@pytest.mark.parametrize("rest", [0, 1])
+def test_everything_is_shown_from_half_of_the_measurements(tmp_path, study, rest):
+    store = Store(tmp_path, "full")
+
+    def some(trial, measurement):
+        return share(trial, measurement) if trial.measurements.index(measurement) % 2 == rest else None
+
+    fill(store, study, some, n=N)
+    complete(store, study)
+    page = chapter.Chapter(study, store)
+    for name in PICTURES:
+        assert getattr(figures, name)(page).axes
+    for name in ("member_table", "worst", "direct", "slopes", "knowing", "scales"):
+        assert len(getattr(tables, name)(page).data)
+    assert tables.answer(page)
 
 
 def test_the_worst_case_is_per_image_and_the_mean_flatters(full):
@@ -170,6 +193,14 @@ def test_the_least_over_scales_counts(full):
     assert row["least"] == "25"
 
 
+def test_what_slopes_find_stands_beside_what_the_identity_finds(full):
+    shown = tables.slopes(full).data
+    assert list(shown["norm"]) == ["Linf", "L2", "L0"]
+    assert set(shown["network"]) == {"Binary CNN"}
+    assert set(shown["identity"]) == {"75.0"}
+    assert set(shown["with the slopes"]) == {"30.0"}
+
+
 def test_attacks_that_know_the_parts_are_of_dim_and_square_of_all_shown(full):
     shown = tables.knowing(full).data
     assert set(shown[shown["attack"] == "latent descent"]["network"]) == {"DIM"}
@@ -218,7 +249,25 @@ def test_every_member_is_asked_at_full_scale_and_budgets_are_of_members():
     assert {name for budget in dim.BUDGETS.values() for name in budget} <= {one.name for one in MEMBERS}
 
 
+def test_thresholds_and_noise_are_attacked_as_what_they_are():
+    """Through other slopes, through means over draws; what a network without either is asked has neither."""
+    study = dim.trials("full", "mnist", None)
+    asked = {t.label: [m.question for m in t.measurements if isinstance(m.question, Direct)] for t in study.trials}
+    behind = {label for label, questions in asked.items() if any(q.widths for q in questions)}
+    random = {label for label, questions in asked.items() if any(q.draws > 1 for q in questions)}
+    assert behind == {"Binary CNN", "binary DIM", "K7 inside"}
+    assert random == {"K9 noise"}
+    assert all(q.widths for label in behind for q in asked[label])
+    assert all(q.draws > 1 for q in asked["K9 noise"])
+
+
+def test_what_has_no_randomness_is_one_network():
+    study = dim.trials("full", "mnist", None)
+    seeds = {label: [t.network.seed for t in study.trials if t.label == label] for label in ("DIM", *tables.FIXED)}
+    assert {label: len(found) for label, found in seeds.items()} == {"DIM": 5} | dict.fromkeys(tables.FIXED, 1)
+
+
 def test_guesses_change_one_thing_each():
     for label, changed in dim.knobs(dim.SMALL).items():
         fields = [f.name for f in dataclasses.fields(changed) if getattr(changed, f.name) != getattr(dim.SMALL, f.name)]
-        assert len(fields) == (2 if label in ("K1 raw", "K6 l1") else 1), label
+        assert len(fields) == (2 if label in ("K1 raw", "K6 l1", "K6 kl") else 1), label

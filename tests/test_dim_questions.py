@@ -1,10 +1,13 @@
 """The DIM chapter's questions on models whose answers can be worked out."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from bioinspired.defenses import dim
+from bioinspired.defenses.thresholds import Threshold
 from bioinspired.errors import UserError
 from bioinspired.outcome import Asked
 from bioinspired.questions import adaptive, direct, internal_errors, logit_scale
@@ -88,6 +91,54 @@ def test_a_run_towards_each_class_finds_what_the_nearest_one_hides():
         for targeted in (False, True)
     ]
     assert [outcome.bits["correct"].tolist() for outcome in held] == [[True], [False]]
+
+
+class Behind(nn.Module):
+    """Pixels behind a threshold: the first is near it and enough to fool, fifty others weigh ten times as much each."""
+
+    def __init__(self):
+        super().__init__()
+        self.threshold = Threshold(0.5, training=False)
+
+    def forward(self, x):
+        side = 0.5 - self.threshold(x).flatten(1) @ torch.tensor([1.0] + 50 * [10.0])
+        return torch.stack([side, -side], 1)
+
+
+def test_a_slope_at_the_threshold_finds_what_the_identity_does_not():
+    """The identity spends the whole change on the pixels that are far from the threshold."""
+    x, y = points([0.45] + 50 * [0.0]), torch.tensor([0])
+    question = Direct(norm="l2", l2="0.1", steps=30, widths=("0.05",))
+    found = direct.ask(question, asked(Behind(), x, y))
+    assert found.bits["identity"].tolist() == [True]
+    assert found.bits["correct"].tolist() == [False]
+    assert direct.ask(replace(question, widths=()), asked(Behind(), x, y)).bits["correct"].tolist() == [True]
+    assert list(direct.ask(replace(question, norm="all"), asked(Behind(), x, y)).bits) == ["correct"]
+
+
+def test_slopes_need_a_threshold():
+    with pytest.raises(UserError, match="no threshold"):
+        direct.ask(Direct(norm="l2", steps=2, widths=("0.1",)), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y))
+
+
+class Noisy(nn.Module):
+    """The first of two classes, by half a standard deviation of what is drawn for every answer."""
+
+    def forward(self, x):
+        side = x.flatten(1).sum(1) * 0 + 0.5 + torch.randn(len(x))
+        return torch.stack([side, -side], 1)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l0"])
+def test_lucky_draws_of_a_random_network_fool_a_single_pass_and_no_mean(norm):
+    torch.manual_seed(0)
+    x, y = torch.full((20, 1, 8, 8), 0.5), torch.zeros(20, dtype=torch.int64)
+    question = Direct(norm=norm, linf="0.001", l0=64, steps=20)
+    lucky = direct.ask(question, asked(Noisy(), x, y))
+    mean = direct.ask(replace(question, draws=80), asked(Noisy(), x, y))
+    assert not lucky.bits["correct"].all()
+    assert mean.bits["correct"].all()
+    assert mean.forwards > 80 * 20
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])

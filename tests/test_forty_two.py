@@ -1,5 +1,6 @@
 """The 42 attacks of the DIM chapter: the list, that every one runs, and the traps of the library."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -66,6 +67,13 @@ def test_members_that_want_an_epsilon_are_foolbox_fixed_ones():
     for one in MEMBERS:
         kind = getattr(foolbox.attacks, one.attribute)
         assert issubclass(kind, foolbox.attacks.base.MinimizationAttack) == (one.minimal and one.name != "Spatial")
+
+
+def test_budgets_are_those_that_foolbox_takes():
+    for one in MEMBERS:
+        taken = inspect.signature(getattr(foolbox.attacks, one.attribute)).parameters
+        for name, number in zip((one.steps, one.searches), one.budget, strict=True):
+            assert number == (one.parameters.get(name, taken[name].default) if name else 1), one.name
 
 
 def test_the_command_lists_them():

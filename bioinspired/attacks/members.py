@@ -25,6 +25,7 @@ class Member:
         minimal: it searches the smallest perturbation and takes no epsilon.
         parameters: where not Foolbox' defaults, or without one.
         steps, searches: the parameters that its cost is proportional to, where it has them.
+        budget: how many steps and searches the passes above are of; 1 where there is no such parameter.
         started: it starts from an image that fools the model.
     """
 
@@ -37,6 +38,7 @@ class Member:
     parameters: dict[str, Any] = field(default_factory=dict)
     steps: str = ""
     searches: str = ""
+    budget: tuple[int, int] = (1, 1)
     started: bool = False
 
     @property
@@ -51,15 +53,30 @@ class Member:
 
 
 def _noise(name: str, norm: Literal["linf", "l2"], forwards: int) -> Member:
-    steps = "repeats" if "Repeated" in name else ""
-    return Member(name=name, norm=norm, type="corruption", forwards=forwards, minimal=False, steps=steps)
+    repeated = "Repeated" in name
+    return Member(
+        name=name,
+        norm=norm,
+        type="corruption",
+        forwards=forwards,
+        minimal=False,
+        steps="repeats" if repeated else "",
+        budget=(100 if repeated else 1, 1),
+    )
 
 
 def _ascent(
     name: str, norm: Literal["linf", "l2", "l1"], forwards: int, backwards: int, steps: str = "steps"
 ) -> Member:
     return Member(
-        name=name, norm=norm, type="gradient", forwards=forwards, backwards=backwards, minimal=False, steps=steps
+        name=name,
+        norm=norm,
+        type="gradient",
+        forwards=forwards,
+        backwards=backwards,
+        minimal=False,
+        steps=steps,
+        budget=(backwards, 1),
     )
 
 
@@ -76,6 +93,7 @@ def _brendel_bethge(name: str, norm: Literal["linf", "l2", "l1", "l0"]) -> Membe
         forwards=2_000,
         backwards=1_000,
         steps="steps",
+        budget=(1_000, 1),
         started=True,
     )
 
@@ -91,8 +109,9 @@ MEMBERS = (
         minimal=False,
         parameters={"steps": 10},
         steps="steps",
+        budget=(10, 1),
     ),
-    _search("DDN", "l2", 101, 100),
+    _search("DDN", "l2", 101, 100, budget=(100, 1)),
     _ascent("L1ProjectedGradientDescent", "l1", 51, 50),
     _ascent("L2ProjectedGradientDescent", "l2", 51, 50),
     _ascent("LinfProjectedGradientDescent", "linf", 41, 40),
@@ -114,20 +133,30 @@ MEMBERS = (
     _noise("LinfRepeatedAdditiveUniformNoise", "linf", 102),
     _ascent("SparseL1Descent", "l1", 11, 10),
     _search("Inversion", "any", 1, 0, steps=""),
-    _search("BinarySearchContrastReduction", "any", 16, 0, steps="binary_search_steps"),
-    _search("LinearSearchContrastReduction", "any", 1_001, 0),
-    _search("L2CarliniWagner", "l2", 90_000, 90_000, searches="binary_search_steps"),
-    _search("NewtonFool", "l2", 101, 100),
-    _search("EAD", "l1", 180_000, 90_000, searches="binary_search_steps"),
-    _search("GaussianBlur", "any", 1_001, 0),
+    _search("BinarySearchContrastReduction", "any", 16, 0, steps="binary_search_steps", budget=(15, 1)),
+    _search("LinearSearchContrastReduction", "any", 1_001, 0, budget=(1_000, 1)),
+    _search("L2CarliniWagner", "l2", 90_000, 90_000, searches="binary_search_steps", budget=(10_000, 9)),
+    _search("NewtonFool", "l2", 101, 100, budget=(100, 1)),
+    _search("EAD", "l1", 180_000, 90_000, searches="binary_search_steps", budget=(10_000, 9)),
+    _search("GaussianBlur", "any", 1_001, 0, budget=(1_000, 1)),
     Member(name="Spatial", norm="none", type="corruption", forwards=126),
-    _search("L2DeepFool", "l2", 57, 56),
-    _search("LinfDeepFool", "linf", 57, 56),
-    _search("SaltAndPepperNoise", "any", 1_001, 0),
-    _search("LinearSearchBlendedUniformNoise", "any", 1_001, 0),
+    _search("L2DeepFool", "l2", 57, 56, budget=(50, 1)),
+    _search("LinfDeepFool", "linf", 57, 56, budget=(50, 1)),
+    _search("SaltAndPepperNoise", "any", 1_001, 0, budget=(1_000, 1)),
+    _search("LinearSearchBlendedUniformNoise", "any", 1_001, 0, budget=(1_000, 1)),
     _search("Dataset", "any", 1, 0, steps=""),
-    Member(name="Boundary", norm="l2", type="decision", forwards=27_553, steps="steps", started=True),
-    Member(name="HopSkipJump", norm="l2", type="decision", forwards=35_706, steps="steps", started=True),
+    Member(
+        name="Boundary",
+        norm="l2",
+        type="decision",
+        forwards=27_553,
+        steps="steps",
+        budget=(25_000, 1),
+        started=True,
+    ),
+    Member(
+        name="HopSkipJump", norm="l2", type="decision", forwards=35_706, steps="steps", budget=(64, 1), started=True
+    ),
     _brendel_bethge("L0", "l0"),
     _brendel_bethge("L1", "l1"),
     _brendel_bethge("L2", "l2"),

@@ -3,6 +3,10 @@
 linf, l2   FMN, then PGD on the margin from random starts, then the same towards every other class
 l0         FMN in L0 (Foolbox'), then salt and pepper with as many restarts
 all        the three one after the other, each on the images that still stand
+
+Where a network has thresholds or steep steps, the gradient attacks run again with sigmoids in their backward pass
+(BPDA, Athalye et al., 2018, arXiv 1802.00420). Where it draws random numbers, gradients are means over draws (EOT, the
+same paper), and an image that was found counts if it fools on fresh draws too.
 """
 
 from functools import partial
@@ -13,11 +17,13 @@ from torch import Tensor
 from bioinspired.answers import correct
 from bioinspired.attacks import forty_two
 from bioinspired.attacks.entry import library
+from bioinspired.attacks.eot import Expectation
 from bioinspired.attacks.fmn import fmn
 from bioinspired.attacks.gradient import pgd
 from bioinspired.attacks.guard import Adapter, Task, guarded
 from bioinspired.attacks.norms import ball
 from bioinspired.attacks.result import Result
+from bioinspired.defenses.thresholds import differentiated
 from bioinspired.keys import number
 from bioinspired.outcome import Asked, Model, Outcome, bits, mean, numbers
 from bioinspired.trials.dim import Direct
@@ -26,22 +32,33 @@ STEP = 0.05  # of PGD, in units of eps
 
 
 def ask(question: Direct, asked: Asked) -> Outcome:
-    """Which images stand. With `last` there are values instead of bits: 100 where an image stands, else 0."""
+    """Which images stand ("correct"), and with `widths`, in a single norm, which stood before them ("identity").
+
+    With `last` there are values instead of bits: 100 where an image stands, else 0.
+    """
     x, y = asked.images[-(question.last or 0) :], asked.labels[-(question.last or 0) :]
-    standing = Standing(asked.model, x, y)
+    standing = Standing(asked.model, x, y, question.draws)
+    found = {}
     thresholds = {"linf": number(question.linf), "l2": number(question.l2), "l0": float(question.l0)}
     for norm in thresholds if question.norm == "all" else (question.norm,):
         eps = thresholds[norm]
+        _search(standing, norm, eps, question, asked.generator)
         if norm == "l0":
-            _few_values(standing, eps, question, asked.generator)
+            _salt_and_pepper(standing, eps, question, asked.generator)
         else:
-            _ball(standing, norm, eps, question, asked.generator)
-    left = standing.left
+            _climb(standing, norm, eps, question, asked.generator, targeted=question.targeted)
+        if question.widths and question.norm != "all":
+            found["identity"] = bits(standing.left)
+        for width in question.widths:
+            with differentiated(asked.model, number(width)):
+                _search(standing, norm, eps, question, asked.generator)
+                if norm != "l0":
+                    _climb(standing, norm, eps, question, asked.generator, targeted=False)
     held_out = question.last is not None
     return Outcome(
-        bits={} if held_out else {"correct": bits(left)},
-        values={"value": numbers(100.0 * left.double())} if held_out else {},
-        forwards=mean(standing.forwards) + 1,
+        bits={} if held_out else found | {"correct": bits(standing.left)},
+        values={"value": numbers(100.0 * standing.left.double())} if held_out else {},
+        forwards=mean(standing.forwards) + question.draws,
         backwards=mean(standing.backwards),
     )
 
@@ -49,9 +66,11 @@ def ask(question: Direct, asked: Asked) -> Outcome:
 class Standing:
     """The images that still stand, and what it cost."""
 
-    def __init__(self, model: Model, x: Tensor, y: Tensor) -> None:
-        self.model, self.x, self.y = model, x, y
-        self.left = correct(model, x, y)
+    def __init__(self, model: Model, x: Tensor, y: Tensor, draws: int) -> None:
+        self.model: Model = model if draws == 1 else Expectation(model, draws)
+        self.draws = draws
+        self.x, self.y = x, y
+        self.left = correct(self.model, x, y)
         self.forwards, self.backwards = torch.zeros_like(y), torch.zeros_like(y)
 
     @property
@@ -59,21 +78,37 @@ class Standing:
         """Their indices."""
         return self.left.nonzero().squeeze(1)
 
-    def take(self, rows: Tensor, result: Result, broken: Tensor) -> None:
-        """Counts an attack on some rows, and which of them it broke."""
+    def take(self, rows: Tensor, result: Result, broken: Tensor, *, passes: int = 1) -> None:
+        """Counts an attack on some rows, and which of them it broke; `passes` of the network for each counted one."""
+        if self.draws > 1:
+            broken = broken & ~correct(self.model, result.x_adv, self.y[rows])
         self.left[rows] &= ~broken
-        self.forwards[rows] += result.forwards
-        self.backwards[rows] += result.backwards
+        self.forwards[rows] += passes * result.forwards
+        self.backwards[rows] += passes * result.backwards
 
 
-def _ball(standing: Standing, norm: str, eps: float, question: Direct, generator: torch.Generator) -> None:
+def _search(standing: Standing, norm: str, eps: float, question: Direct, generator: torch.Generator) -> None:
+    """The smallest perturbation, by FMN."""
     model, rows = standing.model, standing.rows
-    if len(rows):
-        found = fmn(model, standing.x[rows], standing.y[rows], norm=norm, steps=question.steps)
-        near = ball(norm).size(found.x_adv - standing.x[rows]) <= eps
-        standing.take(rows, found, found.success & near)
+    if not len(rows):
+        return
+    x, y = standing.x[rows], standing.y[rows]
+    if norm != "l0":
+        found = fmn(model, x, y, norm=norm, steps=question.steps)
+        standing.take(rows, found, found.success & (ball(norm).size(found.x_adv - x) <= eps))
+        return
+    attack = partial(_fmn_in_l0, question.steps)
+    found = guarded(attack, model, x, y, name="FMN", norm="l0", eps=eps, generator=generator)
+    standing.take(rows, found, found.success, passes=standing.draws)
+
+
+def _climb(
+    standing: Standing, norm: str, eps: float, question: Direct, generator: torch.Generator, *, targeted: bool
+) -> None:
+    """PGD on the margin, then towards each other class."""
+    model = standing.model
     classes = model(standing.x[:1]).shape[1]
-    for shift in range(classes if question.targeted else 1):
+    for shift in range(classes if targeted else 1):
         rows = standing.rows
         if not len(rows):
             return
@@ -95,13 +130,7 @@ def _ball(standing: Standing, norm: str, eps: float, question: Direct, generator
         standing.take(rows, result, result.success)
 
 
-def _few_values(standing: Standing, eps: float, question: Direct, generator: torch.Generator) -> None:
-    rows = standing.rows
-    if len(rows):
-        attack = partial(_fmn_in_l0, question.steps)
-        found = guarded(attack, standing.model, standing.x[rows], standing.y[rows], name="FMN", norm="l0", eps=eps,
-                        generator=generator)  # fmt: skip
-        standing.take(rows, found, found.success)
+def _salt_and_pepper(standing: Standing, eps: float, question: Direct, generator: torch.Generator) -> None:
     for _ in range(question.restarts):
         rows = standing.rows
         if not len(rows):
@@ -110,7 +139,8 @@ def _few_values(standing: Standing, eps: float, question: Direct, generator: tor
         found = forty_two.run(
             "SaltAndPepperNoise", standing.model, x, standing.y[rows], steps=question.steps, generator=generator
         )
-        standing.take(rows, found, found.success & (forty_two.sizes(found.x_adv - x)["l0"] <= eps))
+        near = forty_two.sizes(found.x_adv - x)["l0"] <= eps
+        standing.take(rows, found, found.success & near, passes=standing.draws)
 
 
 def _fmn_in_l0(steps: int, adapter: Adapter, x: Tensor, y: Tensor, task: Task) -> Tensor:

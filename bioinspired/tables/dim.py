@@ -13,11 +13,15 @@ from bioinspired.chapter import Chapter
 from bioinspired.claims.declarations import Cell
 from bioinspired.results import Result
 from bioinspired.tables.layout import NOTHING, SPREAD, spread, table, with_interval
+from bioinspired.trials.dim import Direct
 
 NORMS = ("linf", "l2", "l0")
 WORDS = {"linf": "Linf", "l2": "L2", "l0": "L0"}
 RIVALS = ("pgd-trained", "Binary CNN", "class PCA")
 """What a reconstruction has to beat."""
+
+FIXED = ("class PCA", "nearest neighbour")
+"""Networks without randomness: one of each, whatever the seeds."""
 
 ROUNDED = 1.001  # distances are kept with three digits, so that one at a threshold may seem above it
 MARGIN = 2.0  # points below which a difference does not count
@@ -171,8 +175,32 @@ def direct(chapter: Chapter) -> Styler:
         made[WORDS.get(norm, "all three")] = spread(frame[frame["name"].str.startswith(norm)], "unconditional")
     rows = list(dict.fromkeys(trial.label for trial in chapter.study.trials))
     shown = pd.DataFrame(made, dtype=str).reindex(rows).fillna(NOTHING).rename_axis("network").reset_index()
-    caption = f"Percent of images that are right: clean, under noise (σ = 0.5), under direct attacks. {SPREAD}"
+    caption = (
+        f"Percent of images that are right: clean, under noise (σ = 0.5), under direct attacks. {SPREAD} "
+        f"{' and '.join(FIXED).capitalize()} have no randomness: one network each."
+    )
     return table(shown, caption)
+
+
+def slopes(chapter: Chapter) -> Styler:
+    """Networks behind a threshold: what stands when attacks take it for the identity, and in the worst case."""
+    rows = []
+    for result in chapter.results:
+        question = result.measurement.question
+        if isinstance(question, Direct) and question.widths and question.norm != "all" and question.last is None:
+            before = 100 * float(result.record.bits(result.key, "identity").mean())
+            rows.append({"network": result.label, "norm": WORDS[question.norm], "seed": result.seed,
+                         "identity": before, "worst": result.rate()})  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["network", "norm", "seed", "identity", "worst"])
+    shown = [{"network": label, "norm": norm, "networks": len(mine), "identity": f"{mine['identity'].mean():.1f}",
+              "with the slopes": f"{mine['worst'].mean():.1f}"}
+             for (label, norm), mine in frame.groupby(["network", "norm"], sort=False)]  # fmt: skip
+    caption = (
+        "Percent of images that stand against direct attacks: with the identity alone as the threshold's derivative, "
+        "and in the worst case over it and sigmoids of several widths. Means over networks."
+    )
+    columns = ["network", "norm", "networks", "identity", "with the slopes"]
+    return table(pd.DataFrame(shown, columns=columns), caption)
 
 
 def reconstructions(chapter: Chapter) -> pd.DataFrame:

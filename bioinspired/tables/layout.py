@@ -29,8 +29,12 @@ SHADES = {
 
 
 def table(frame: pd.DataFrame, caption: str) -> Styler:
-    """A frame as the book shows it: without row numbers, with a caption, numbers to the right."""
-    styled = frame.style.hide(axis="index").set_caption(caption).set_table_attributes('class="dataframe records"')
+    """A frame as the book shows it: without row numbers, with a caption, numbers to the right.
+
+    The keyboard reaches it, so that the arrow keys scroll what is wider than the page.
+    """
+    attributes = 'class="dataframe records" tabindex="0"'
+    styled = frame.style.hide(axis="index").set_caption(caption).set_table_attributes(attributes)
     return styled.set_td_classes(frame.map(lambda value: "number" if _is_number(value) else ""))
 
 

@@ -20,11 +20,13 @@ class DIM(Defense):
     target: Literal["read", "raw"] = "read"
     denoiser: Literal["dense", "conv", "none"] = "dense"
     denoiser_widths: tuple[int, ...] = (512, 64)
+    models: Literal["dense", "conv"] = "dense"
     model_widths: tuple[int, ...] = (128, 10)
     noise: Literal["mixture", "gaussian", "uniform", "salt_and_pepper"] = "mixture"
     level: Strength | None = None
-    sparsity: Literal["none", "l1", "winners"] = "none"
+    sparsity: Literal["none", "l1", "kl", "winners"] = "none"
     penalty: Strength = "0.001"
+    activity: Strength = "0.1"
     winners: int = 3
     binarized: Literal["no", "before", "inside"] = "no"
     rescaled: bool = False
@@ -92,8 +94,11 @@ class Member(Question):
 class Direct(Question):
     """Which images stand in a norm, or in all three, against attacks on the score itself; see `questions.direct`.
 
-    `targeted` adds a run towards every class, `last` asks about the last so many of the images only: those that the
-    training held out.
+    `targeted` adds a run towards every class. `widths` are those of the sigmoids as which the thresholds or steep
+    steps of a network are differentiated, one after the other, after the attacks that take a threshold for the identity
+    and a steep step as it is. `draws` averages
+    over so many passes of a network that draws random numbers. `last` asks about the last so many of the images only:
+    those that the training held out.
     """
 
     kind: ClassVar = "direct"
@@ -104,6 +109,8 @@ class Direct(Question):
     steps: int = 100
     restarts: int = 1
     targeted: bool = False
+    widths: tuple[Strength, ...] = ()
+    draws: int = 1
     last: int | None = None
 
     @property

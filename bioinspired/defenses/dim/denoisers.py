@@ -5,7 +5,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-STEEP = 10.0  # factor on the logits of the pixels, where the denoiser is to binarise
+from bioinspired.defenses.thresholds import Steep
+
+STEEPEST = 0.1  # width of the step at the logits of the pixels, where the denoiser is to binarise
 
 
 class Dense(nn.Module):
@@ -14,7 +16,7 @@ class Dense(nn.Module):
     Args:
         shape: of an image, [C, H, W].
         widths: of the encoder's layers; the last one is the code's.
-        steep: multiplies the sigmoid's argument by `STEEP`, so that pixels come out near 0 or 1.
+        steep: the sigmoid at the end has the width `STEEPEST` instead of 1, so that pixels come out near 0 or 1.
     """
 
     def __init__(self, shape: Sequence[int], widths: Sequence[int], *, steep: bool = False) -> None:
@@ -23,7 +25,7 @@ class Dense(nn.Module):
         self.encoder = nn.Sequential(nn.Flatten(), *_layers([size, *widths]))
         self.decoder = nn.Sequential(*_layers([*reversed(widths), size])[:-1], nn.Unflatten(1, tuple(shape)))
         self.code = widths[-1]
-        self.steepness = STEEP if steep else 1.0
+        self.end = Steep(STEEPEST) if steep else nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, C, H, W] to the same shape."""
@@ -32,7 +34,8 @@ class Dense(nn.Module):
     def decode(self, code: Tensor) -> Tensor:
         """[n, code] to [n, C, H, W]."""
         pixels: Tensor = self.decoder(code)
-        return (self.steepness * pixels).sigmoid()
+        ended: Tensor = self.end(pixels)
+        return ended
 
 
 class Convolutional(Dense):
@@ -61,7 +64,7 @@ class Convolutional(Dense):
             nn.ConvTranspose2d(16, channels, 4, stride=2, padding=1),
         )
         self.code = widths[-1]
-        self.steepness = STEEP if steep else 1.0
+        self.end = Steep(STEEPEST) if steep else nn.Sigmoid()
 
 
 def _layers(sizes: Sequence[int]) -> list[nn.Module]:

@@ -31,6 +31,7 @@ def fit(
     level: float | None = None,
     sparsity: str = "none",
     penalty: float = 0.001,
+    activity: float = 0.1,
     rescaled: bool = False,
     balanced: bool = False,
 ) -> dict[str, list[float]]:
@@ -43,7 +44,10 @@ def fit(
         generator: where order and noise come from.
         progress: called with the share that is done.
         noise, level: see `noises.noisy`.
-        sparsity, penalty: "l1" adds the penalty times the mean absolute code to the second stage's loss.
+        sparsity, penalty: what the second stage's loss of each class (the squared error of an image) gets besides: the
+            penalty times the mean absolute code ("l1"), or times the divergence of Bernoulli variables of `activity`
+            from those of each code's mean over the step's images, summed over the code ("kl").
+        activity: the mean of a code that "kl" asks for, in (0, 1).
         rescaled: divides each class's error by its mean over the class's own training images.
         balanced: shows every class equally many images an epoch, repeating some of the smaller classes.
 
@@ -72,8 +76,9 @@ def fit(
             wrong = (network.models.decode(codes) - targets[chosen]).square().mean(2)
             each = (wrong * there).sum(1) / there.sum(1).clamp_min(1)
             loss = each.sum() * reads.shape[1]
-            if sparsity == "l1":
-                loss = loss + penalty * codes.abs().mean(2).sum()
+            if sparsity in _PENALTIES:
+                mean = (codes.abs() * there[..., None]).sum(1) / there.sum(1, keepdim=True).clamp_min(1)
+                loss = loss + penalty * _PENALTIES[sparsity](mean, activity)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
@@ -151,6 +156,19 @@ def class_batches(
             chosen[c, : len(part)] = part
             there[c, : len(part)] = 1
         yield chosen, there
+
+
+def _absolute(codes: Tensor, activity: float) -> Tensor:
+    return codes.mean(1).sum()
+
+
+def _divergence(codes: Tensor, activity: float) -> Tensor:
+    """Of Bernoulli variables of the activity from those of mean codes [classes, code] in (0, 1), summed."""
+    wanted = torch.full_like(codes, activity)
+    return (F.binary_cross_entropy(codes, wanted) - F.binary_cross_entropy(wanted, wanted)) * codes.numel()
+
+
+_PENALTIES = {"l1": _absolute, "kl": _divergence}
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bioinspired.defenses.classes import classes_of
 from bioinspired.defenses.dim.denoisers import Convolutional, Dense
-from bioinspired.defenses.dim.ensemble import InternalModels
+from bioinspired.defenses.dim.ensemble import ConvolutionalModels, InternalModels
 from bioinspired.defenses.thresholds import Threshold
 from bioinspired.errors import UserError
 
@@ -85,6 +85,7 @@ def apply(
     target: str = "read",
     denoiser: str = "dense",
     denoiser_widths: tuple[int, ...] = (512, 64),
+    models: str = "dense",
     model_widths: tuple[int, ...] = (128, 10),
     sparsity: str = "none",
     winners: int = 3,
@@ -102,8 +103,10 @@ def apply(
         reads: what the internal models are given: the denoised "image", the denoiser's "code", or the "raw" image.
         target: what their error is measured against: what they "read", or the "raw" image.
         denoiser: "dense", "conv" or "none". denoiser_widths: of its encoder, the code last; "conv" uses the last only.
-        model_widths: of the internal models' encoders, the code last.
-        sparsity: "winners" keeps the `winners` largest values of a code; the others act in training.
+        models: the internal models, "dense" or "conv" (see `ensemble.ConvolutionalModels`).
+        model_widths: of the internal models' encoders, the code last; "conv" uses the last only.
+        sparsity: "winners" keeps the `winners` largest values of a code, "kl" gives codes in (0, 1); "l1" and "kl" act
+            in training.
         binarized: "before" the denoiser at 0.5, "inside" it by a steep output, or "no".
         test_noise: standard deviation of Gaussian noise on every image in use; 0 for a deterministic model.
         logit_scale: s, which changes no answer.
@@ -115,6 +118,10 @@ def apply(
         raise UserError("Without a denoiser there is no code to read: let the internal models read the image.")
     if denoiser == "conv" and (input_shape[1] % 4 or input_shape[2] % 4):
         raise UserError("A convolutional denoiser halves images twice: give images whose sides are divisible by 4.")
+    if models == "conv" and (reads == "code" or input_shape != (1, 28, 28)):
+        raise UserError(
+            "Convolutional internal models read gray images of 28 x 28: give such images, and let them read the image."
+        )
     if not (denoiser_widths and model_widths):
         raise UserError("Denoiser and internal models need at least one width each: that of the code.")
     classes = classes_of(model, input_shape)
@@ -127,17 +134,19 @@ def apply(
         first = None
         if denoiser != "none":
             first = families[denoiser](input_shape, denoiser_widths, steep=binarized == "inside")
-        models = InternalModels(
+        kinds = {"dense": InternalModels, "conv": ConvolutionalModels}
+        internal = kinds[models](
             classes,
             read,
             size if target == "raw" else read,
             model_widths,
             sigmoid=reads != "code" or target == "raw",
             winners=winners if sparsity == "winners" else None,
+            bounded=sparsity == "kl",
         )
     made = DenoisedInternalModels(
         first,
-        models,
+        internal,
         reads=reads,
         target=target,
         threshold=Threshold(0.5, training=True) if binarized == "before" else None,
