@@ -401,9 +401,9 @@ NAN[1, 2], NEGATIVE[3, 0] = np.nan, -0.5
         ({"train_features": np.ones((6, 5, 1, 1))}, r"must be floating-point \[n, d\], not float64 \[6, 5, 1, 1\]"),
         ({"train_labels": np.zeros(5, np.int64)}, "train_labels must be 6 integers"),
         ({"train_labels": np.zeros(6)}, "train_labels must be 6 integers, one for each row of features, not float64"),
-        ({"test_labels": np.array([1, 2, 3, 200])}, "test_labels reach from 1 to 200: classes count from 0 to 199"),
+        ({"test_labels": np.array([1, 2, 3, 200])}, "test_labels reach from 1 to 200: classes are 0 to 199"),
         ({"test_labels": np.array([-1, 2, 3, 4])}, "test_labels reach from -1 to 4"),
-        ({"test_features": np.ones((4, 7))}, "training rows have 5 features and test rows 7"),
+        ({"test_features": np.ones((4, 7))}, "training rows have 5 features, test rows 7"),
         ({"train_features": np.array([{}] * 6)}, r"cannot be read .*allow_pickle.* write it with numpy\.savez"),
     ],
 )
