@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import re
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -424,3 +425,29 @@ def test_features_that_are_nowhere_or_no_archive(supplied) -> None:
     with pytest.raises(UserError, match=r"features\.npz is missing: the features of CUB-200 are yours to supply"):
         data.inputs(CUB)
     assert data.check("cub200").state == "missing"
+
+
+def test_the_page_makes_such_a_file(supplied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code of book/rerun.md, on made-up pictures and with a network that only takes means."""
+    root = tmp_path / "CUB_200_2011"
+    (root / "images" / "001.Bird").mkdir(parents=True)
+    for k in (1, 2, 3):
+        Image.new("RGB", (40 + k, 30), (80 * k, 0, 0)).save(root / "images" / "001.Bird" / f"{k}.jpg")
+    (root / "images.txt").write_text("1 001.Bird/1.jpg\n2 001.Bird/2.jpg\n3 001.Bird/3.jpg\n")
+    (root / "image_class_labels.txt").write_text("1 1\n2 200\n3 7\n")
+    (root / "train_test_split.txt").write_text("1 1\n2 0\n3 1\n")
+
+    class Means(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            assert x.shape == (1, 3, 224, 224)
+            return x.mean((2, 3)).relu()
+
+    monkeypatch.setattr("torchvision.models.resnet50", lambda weights: Means())
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "book" / "rerun.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(code.replace('"/data/cub200"', repr(str(tmp_path / "cub200"))), {})
+    train, test = data.load(CUB, "train"), data.load(CUB, "test")
+    assert sorted(train.labels.tolist()) == [0, 6]
+    assert test.labels.tolist() == [199]
+    assert train.images.shape[1] == 3

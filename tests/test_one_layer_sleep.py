@@ -1,5 +1,7 @@
 """Sleep of a network of one layer, and its controls, on patches: against NumPy."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -13,9 +15,9 @@ from bioinspired.defenses.sleep.spiking import Sleepers
 from bioinspired.errors import UserError
 from bioinspired.keys import number
 from bioinspired.outcome import Asked
-from bioinspired.questions import one_layer_weights, repeated_noise
+from bioinspired.questions import one_layer_distance, one_layer_weights, repeated_noise
 from bioinspired.trials import Architecture, Data
-from bioinspired.trials.sleep import OneLayerSleep, OneLayerWeights, RepeatedNoise
+from bioinspired.trials.sleep import OneLayerDistance, OneLayerSleep, OneLayerWeights, RepeatedNoise
 
 SLEEP = OneLayerSleep(rate="64", inc="0.0035", dec="0.0002", beta="1.045", alpha="4.25", steps=2_500)
 NUMBERS = {name: number(getattr(SLEEP, name)) for name in ("rate", "inc", "dec", "beta", "alpha")}
@@ -168,3 +170,43 @@ def test_weights_are_shown_beside_the_waking_ones() -> None:
     assert shown[0] == pytest.approx(weights(network()), abs=1e-3)
     assert shown[1] == pytest.approx(weights(slept(network())[0]), abs=1e-3)
     assert outcome.arrays["images"].shape == (4, 1, 10, 10)
+
+
+@pytest.mark.parametrize("factor", [1.0, 7.0])
+def test_the_smallest_change_is_that_of_the_best_sign_pattern_whatever_the_weights_are_multiplied_with(
+    factor: float,
+) -> None:
+    """Toward another class all pixels move by eps in the direction that hurts: just below, nothing; just above, it does."""
+    model = slept(network())[0]
+    w, x = weights(model), split().images.numpy().reshape(4, 100) / 255
+    with torch.no_grad():
+        one_layer_sleep.only_layer(model).weight.mul_(factor)
+    outcome = one_layer_distance.ask(OneLayerDistance(), asked(model))
+    assert outcome.bits["correct"].all()
+    for k, eps in enumerate(outcome.values["distance"]):
+        moved = {scale: [np.clip(x[k] + scale * eps * np.sign(w[j] - w[k]), 0, 1) for j in range(4) if j != k]
+                 for scale in (0.999, 1.001)}  # fmt: skip
+        assert 0.1 < eps < 0.6
+        assert all((w @ image).argmax() == k for image in moved[0.999])
+        assert any((w @ image).argmax() != k for image in moved[1.001])
+
+
+def test_a_wrong_image_is_at_no_distance_and_what_cannot_be_reached_at_none() -> None:
+    model = network()
+    with torch.no_grad():
+        layer = one_layer_sleep.only_layer(model)
+        layer.weight.zero_()
+        layer.weight[1] = split().images[1].flatten() / 255
+        layer.weight[0] = -1.0
+    found = one_layer_distance.ask(OneLayerDistance(), asked(model))
+    assert found.values["distance"][0] == 0
+    assert found.bits["correct"].tolist() == [False, True, False, False]
+
+
+def test_the_distance_is_a_formula_for_one_layer_and_binary_images() -> None:
+    grey = dataclasses.replace(asked(network()), images=torch.full((4, 1, 10, 10), 0.5))
+    with pytest.raises(UserError, match="binary images"):
+        one_layer_distance.ask(OneLayerDistance(), grey)
+    deep = nn.Sequential(nn.Flatten(), nn.Linear(100, 9, bias=False), nn.Linear(9, 4, bias=False))
+    with pytest.raises(UserError, match="the network has 2"):
+        one_layer_distance.ask(OneLayerDistance(), asked(deep))

@@ -47,6 +47,7 @@ QUESTIONS = [
     "Measurement(question=LogitScale(name='pgd', factor='2', norm='linf', eps='0.1', steps=2), images=Images(n=8))",
     "Measurement(question=RepeatedNoise(level='0.1', repeats=2), images=Images(n=8))",
     "Measurement(question=OneLayerWeights(), sources=(patches(),))",
+    "Measurement(question=OneLayerDistance(), sources=(patches(),))",
 ]
 
 

@@ -3,8 +3,8 @@
     waking; sleep with the parameters of the authors' later code                    every overlap, main seeds
     scaled, turned, as much noise, deleted (`defenses.one_layer_controls`)          every overlap, control seeds
 
-Every network is asked about its four images: clean, the FGSM scan as released, the smallest perturbation in Linf (FMN),
-and Gaussian noise on 500 copies; the first two rows besides by the boundary attack; on the first seed, the weights.
+Every network is asked about its four images: clean, the FGSM scan as released, the smallest change in Linf (a
+formula), and Gaussian noise on 500 copies; the first two rows besides the boundary attack; on the first seed, weights.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,14 @@ from bioinspired.trials import (
     Recipe,
     Trial,
 )
-from bioinspired.trials.sleep import FGSMScan, OneLayerControl, OneLayerSleep, OneLayerWeights, RepeatedNoise
+from bioinspired.trials.sleep import (
+    FGSMScan,
+    OneLayerControl,
+    OneLayerDistance,
+    OneLayerSleep,
+    OneLayerWeights,
+    RepeatedNoise,
+)
 
 SLEEP = OneLayerSleep(rate="64", inc="0.0035", dec="0.0002", beta="1.045", alpha="4.25", steps=30_000)
 """Of the authors' later code (2022); beta is 0.95 x 1.1."""
@@ -86,7 +93,7 @@ def _questions(patches: Patches) -> tuple[Measurement, ...]:
     questions: tuple[Question, ...] = (
         Clean(),
         FGSMScan(steps=patches.scan_steps),
-        Distance(name="fmn", norm="linf", steps=200),
+        OneLayerDistance(),
         *(RepeatedNoise(level=variance, repeats=500) for variance in patches.variances),
     )
     return tuple(Measurement(question=question) for question in questions)

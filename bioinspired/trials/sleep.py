@@ -162,6 +162,13 @@ class SleepLayers(Question):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OneLayerDistance(Question):
+    """The smallest change in Linf that fools a network of one layer; see `bioinspired.questions.one_layer_distance`."""
+
+    kind: ClassVar = "one_layer_distance"
+
+
+@dataclass(frozen=True, kw_only=True)
 class OneLayerWeights(Question):
     """The weights of a network of one layer and of its source, the waking network."""
 
