@@ -176,7 +176,7 @@ def test_weights_are_shown_beside_the_waking_ones() -> None:
 def test_the_smallest_change_is_that_of_the_best_sign_pattern_whatever_the_weights_are_multiplied_with(
     factor: float,
 ) -> None:
-    """Toward another class all pixels move by eps in the direction that hurts: just below, nothing; just above, it does."""
+    """All pixels move by eps in the direction that hurts toward a class: below it nothing happens, above it does."""
     model = slept(network())[0]
     w, x = weights(model), split().images.numpy().reshape(4, 100) / 255
     with torch.no_grad():
