@@ -6,6 +6,9 @@
 Every network is asked: clean, rectified (all test rows), noise at three variances (500), the FGSM scan, the scores of
 labels (300), the smallest perturbation in Linf (FMN, 100), the boundary attack (30). Features have no neighbours, so
 there is no blur. Distances are in the space of features, scaled to [0, 1].
+
+On made-up clusters of the published size a training takes 35 s on one thread, and 50 epochs only just leave the plateau
+that such small initial weights begin on: how features are scaled decides how far the head learns.
 """
 
 from bioinspired.trials import (
@@ -33,8 +36,8 @@ SLEEP = Sleep(
 """All four of the authors' later code (2022)."""
 
 CHANGES = (
-    "the protocol of the authors' later code, on features that a user supplied, scaled to [0, 1] by the largest one; "
-    "the paper's own protocol and its scaling are not known"
+    "The protocol of the authors' later code, on features that a user supplied, scaled to [0, 1] by the largest one; "
+    "the paper's own protocol and its scaling are not known."
 )
 VARIANCES = ("0.01", "0.1", "0.3")
 
