@@ -9,7 +9,7 @@ what is missing at smoke or laptop scale.
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
@@ -47,6 +47,12 @@ class Chapter:
 
     study: Study
     store: Store
+
+    def on(self, data: str = "") -> "Chapter":
+        """The same chapter with the trials on one data set; "" for the study's own, that of its first trial."""
+        wanted = data or data_of(self.study)
+        trials = tuple(trial for trial in self.study.trials if trial.network.data.name == wanted)
+        return Chapter(replace(self.study, trials=trials), self.store)
 
     @cached_property
     def results(self) -> list[Result]:

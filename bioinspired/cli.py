@@ -203,7 +203,7 @@ def claims(
 @app.command()
 def data(
     names: Annotated[
-        list[str] | None, typer.Argument(help="digits, mnist, fashion_mnist, cifar10; all by default.")
+        list[str] | None, typer.Argument(help="digits, mnist, fashion_mnist, cifar10, patches, cub200; all by default.")
     ] = None,
 ) -> None:
     """Say where the data sets are and whether every file of them is as published."""

@@ -32,8 +32,12 @@ OTHER = 1_000  # of an attack of the catalogue, likewise
 STEP = {"boundary": 1.1, "hopskipjump": 330.0, "deepfool": 11.0}
 """Passes that a step of a search for the smallest perturbation takes; 2 for the others."""
 
-TRAINING_IMAGES = {"digits": 1_437, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000}
-TEST_IMAGES = {"digits": 360, "mnist": 10_000, "fashion_mnist": 10_000, "cifar10": 10_000}
+TRAINING_IMAGES = {
+    "digits": 1_437, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "patches": 4, "cub200": 5_994,
+}  # fmt: skip
+TEST_IMAGES = {
+    "digits": 360, "mnist": 10_000, "fashion_mnist": 10_000, "cifar10": 10_000, "patches": 4, "cub200": 5_794,
+}  # fmt: skip
 
 
 class CostModel:

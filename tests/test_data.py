@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import re
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from bioinspired import data
+from bioinspired.data import cub200, digits, splits
 from bioinspired.errors import UserError
 from bioinspired.trials import Data, Images
 
@@ -78,6 +80,8 @@ def test_descriptions_of_the_published_sets() -> None:
         "mnist": (1, 28, 60_000, 10_000, 10),
         "fashion_mnist": (1, 28, 60_000, 10_000, 10),
         "cifar10": (3, 32, 50_000, 10_000, 10),
+        "patches": (1, 10, 4, 4, 4),
+        "cub200": (None, 1, None, None, 200),
     }
     # the sizes follow from the formats: a header, then bytes; CIFAR-10's batches are pickles of 10,000 images
     assert sum(file.bytes for file in data.describe("mnist").files) == 4 * 8 + 2 * 8 + 70_000 * 785
@@ -101,10 +105,10 @@ def test_digits_are_those_of_scikit_learn_each_once() -> None:
 
 
 def test_digits_of_another_version_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    images, labels = data._read_digits()
+    images, labels = digits.read()
     images[5, 0, 3, 3] ^= 1
-    monkeypatch.setattr(data, "_read_digits", lambda: (images, labels))
-    data._original.cache_clear()
+    monkeypatch.setattr(digits, "read", lambda: (images, labels))
+    splits.published.cache_clear()
     sentence = "images of digits from scikit-learn are not the expected ones .* install the versions in uv.lock"
     with pytest.raises(UserError, match=sentence):
         data.load(Data(name="digits", size=8), "train"), data.load(Data(name="digits", size=8), "test")
@@ -280,3 +284,170 @@ def test_a_damaged_cache_says_what_to_delete(mnist: SimpleNamespace, monkeypatch
     (mnist.cache / "MNIST/raw/train-labels-idx1-ubyte").write_bytes(b"")
     with pytest.raises(UserError, match=f"delete {mnist.cache / 'MNIST'} and it will be downloaded again"):
         data.load(MNIST, "train")
+
+
+# Patches
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 15, 24])
+def test_patches_share_what_is_said_and_nothing_else(overlap: int) -> None:
+    wanted = Data(name="patches", size=10, overlap=overlap)
+    split = data.load(wanted, "train")
+    on = split.images.flatten(1) == 255
+    assert ((split.images == 0) | (split.images == 255)).all()
+    assert on.sum(1).tolist() == [25] * 4
+    assert on.all(0).sum() == overlap
+    assert (on.sum(0) == 1).sum() == 4 * (25 - overlap), "a pixel is on in one image or in all"
+    assert split.labels.tolist() == [0, 1, 2, 3]
+    assert split.id == f"patches10-overlap{overlap}-train-4"
+    test = data.load(wanted, "test")
+    assert torch.equal(test.images, split.images)
+    mean = data.inputs(wanted)
+    pixels = split.images.double() / 255
+    assert (mean.channels, mean.classes) == (1, 4)
+    assert (mean.mean[0], mean.std[0]) == pytest.approx(
+        (float(pixels.mean()), float(pixels.std(correction=0))), abs=1e-4
+    )
+
+
+def test_patches_are_always_the_same_and_no_network_is_needed() -> None:
+    first = data.load(Data(name="patches", size=10, overlap=20), "test")
+    assert first.sha256 == "f57d6dd5d146c2cfbe2541630884976578249a2b149ae7900f193d319f542ff7"
+    assert data.check("patches").state == "embedded"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        (Data(name="patches", size=10), "need an overlap from 0 to 24, .* not None"),
+        (Data(name="patches", size=10, overlap=25), "need an overlap from 0 to 24, .* not 25"),
+        (Data(name="patches", size=10, overlap=-1), "need an overlap from 0 to 24, .* not -1"),
+        (Data(name="patches", size=16, overlap=5), "patches has the size 10 only, not 16"),
+        (Data(name="digits", size=8, overlap=5), "digits have no overlap to choose"),
+        (Data(name="cub200", size=8), "cub200 has the size 1 only, not 8"),
+    ],
+)
+def test_sets_that_cannot_be_had_in_this_way(wanted: Data, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        data.load(wanted, "train")
+
+
+# Features
+
+
+CUB = Data(name="cub200", size=1)
+
+
+def features(n: int = 6, d: int = 5, seed: int = 0, labels: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    return random.random((n, d)).astype(np.float32) * 3, random.integers(0, labels, n)
+
+
+@pytest.fixture
+def supplied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Writes a file of features, with changes, where it belongs; gives its path."""
+    monkeypatch.setenv("BIOINSPIRED_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / cub200.PATH
+    path.parent.mkdir()
+
+    def write(**changes: np.ndarray | None) -> Path:
+        (train, train_labels), (test, test_labels) = features(), features(4, seed=1)
+        arrays = {
+            "train_features": train, "train_labels": train_labels, "test_features": test, "test_labels": test_labels,
+        } | changes  # fmt: skip
+        np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+        return path
+
+    return write
+
+
+def test_features_become_images_of_one_pixel_between_nothing_and_the_largest_training_one(supplied) -> None:
+    test = features(4, seed=1)[0]
+    test[0, 0] = 9.0  # larger than any training feature
+    supplied(test_features=test)
+    (values, labels), order = features(), np.random.RandomState(0).permutation(6)
+    train = data.load(CUB, "train")
+    assert (train.images.dtype, train.images.shape) == (torch.float32, (6, 5, 1, 1))
+    assert (train.images[:, :, 0, 0] / 255).numpy() == pytest.approx(values[order] / values.max(), abs=1e-6)
+    assert train.labels.tolist() == labels[order].tolist()
+    assert float(train.images.max()) == 255
+    shown = data.load(CUB, "test").images / 255
+    assert sorted(shown.flatten().tolist()) == pytest.approx(sorted((test / values.max()).clip(0, 1).ravel()), abs=1e-6)
+    assert data.inputs(CUB) == splits.Inputs(channels=5, mean=(0.0,) * 5, std=(1.0,) * 5, classes=200)
+    assert data.select(train, Images(n=2)).id == "cub2001-train-2"
+    assert data.check("cub200").state == "intact"
+    assert "6 training and 4 test rows of 5 features" in data.check("cub200").sentence
+
+
+def test_a_file_that_was_written_anew_is_read_anew(supplied) -> None:
+    supplied()
+    before = data.load(CUB, "train").sha256
+    supplied(train_features=features(seed=2, d=5)[0], train_labels=np.zeros(6, np.int64))
+    assert data.load(CUB, "train").sha256 != before
+
+
+NAN, NEGATIVE = features()[0].copy(), features()[0].copy()
+NAN[1, 2], NEGATIVE[3, 0] = np.nan, -0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"test_labels": None}, "lacks test_labels: it needs the arrays train_features"),
+        ({"train_features": NAN}, "train_features has a value that is infinite or no number"),
+        ({"train_features": NEGATIVE}, r"train_features has the negative value -0\.5: take features behind a ReLU"),
+        ({"train_features": np.zeros((6, 5))}, "every training feature is 0"),
+        ({"train_features": np.ones((6, 5), np.int64)}, r"must be floating-point \[n, d\], not int64"),
+        ({"train_features": np.ones((6, 5, 1, 1))}, r"must be floating-point \[n, d\], not float64 \[6, 5, 1, 1\]"),
+        ({"train_labels": np.zeros(5, np.int64)}, "train_labels must be 6 integers"),
+        ({"train_labels": np.zeros(6)}, "train_labels must be 6 integers, one for each row of features, not float64"),
+        ({"test_labels": np.array([1, 2, 3, 200])}, "test_labels reach from 1 to 200: classes are 0 to 199"),
+        ({"test_labels": np.array([-1, 2, 3, 4])}, "test_labels reach from -1 to 4"),
+        ({"test_features": np.ones((4, 7))}, "training rows have 5 features, test rows 7"),
+        ({"train_features": np.array([{}] * 6)}, r"cannot be read .*allow_pickle.* write it with numpy\.savez"),
+    ],
+)
+def test_every_mistake_in_the_features_gives_one_sentence(changes, sentence: str, supplied) -> None:
+    path = supplied(**changes)
+    with pytest.raises(UserError, match=sentence) as raised:
+        data.load(CUB, "train")
+    assert str(raised.value).startswith(str(path))
+    assert data.check("cub200").state == "damaged"
+
+
+def test_features_that_are_nowhere_or_no_archive(supplied) -> None:
+    path = supplied()
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"features\.npz cannot be read"):
+        data.load(CUB, "test")
+    path.unlink()
+    with pytest.raises(UserError, match=r"features\.npz is missing: the features of CUB-200 are yours to supply"):
+        data.inputs(CUB)
+    assert data.check("cub200").state == "missing"
+
+
+def test_the_page_makes_such_a_file(supplied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code of book/rerun.md, on made-up pictures and with a network that only takes means."""
+    root = tmp_path / "CUB_200_2011"
+    (root / "images" / "001.Bird").mkdir(parents=True)
+    for k in (1, 2, 3):
+        Image.new("RGB", (40 + k, 30), (80 * k, 0, 0)).save(root / "images" / "001.Bird" / f"{k}.jpg")
+    (root / "images.txt").write_text("1 001.Bird/1.jpg\n2 001.Bird/2.jpg\n3 001.Bird/3.jpg\n")
+    (root / "image_class_labels.txt").write_text("1 1\n2 200\n3 7\n")
+    (root / "train_test_split.txt").write_text("1 1\n2 0\n3 1\n")
+
+    class Means(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            assert x.shape == (1, 3, 224, 224)
+            return x.mean((2, 3)).relu()
+
+    monkeypatch.setattr("torchvision.models.resnet50", lambda weights: Means())
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "book" / "rerun.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(code.replace('"/data/cub200"', repr(str(tmp_path / "cub200"))), {})
+    train, test = data.load(CUB, "train"), data.load(CUB, "test")
+    assert sorted(train.labels.tolist()) == [0, 6]
+    assert test.labels.tolist() == [199]
+    assert train.images.shape[1] == 3

@@ -14,7 +14,7 @@ from torch import nn
 from bioinspired import training, trials
 from bioinspired.hooks import Hooks
 from bioinspired.keys import Strength
-from bioinspired.trials import Architecture, Data, Defense, Network, Recipe
+from bioinspired.trials import Architecture, Data, Defense, Network, Recipe, sleep
 
 NETWORK = Network(
     data=Data(name="digits", size=8, train=64),
@@ -154,9 +154,8 @@ def test_a_defense_may_train_its_model_itself(module):
 
 
 def declared(base):
-    return [
-        kind for kind in vars(trials).values() if isinstance(kind, type) and issubclass(kind, base) and kind is not base
-    ]
+    named = {**vars(trials), **vars(sleep)}.values()
+    return [kind for kind in named if isinstance(kind, type) and issubclass(kind, base) and kind is not base]
 
 
 @pytest.mark.parametrize("kind", declared(Defense), ids=lambda kind: kind.__name__)

@@ -106,3 +106,43 @@ def test_rectified_is_a_relu_with_a_gradient_of_one() -> None:
     out.sum().backward()
     assert out.tolist() == [0.0, 0.5]
     assert scores.grad.tolist() == [1.0, 1.0]
+
+
+# The chapter's two other networks
+
+
+def other(name: str, width: int, channels: int, classes: int, size: int = 1, dropout: str = "0") -> nn.Module:
+    return networks.build(
+        Architecture(name=name, width=width, dropout=dropout, normalize=False), classes=classes, channels=channels,
+        size=size, mean=(0.0,) * channels, std=(1.0,) * channels, generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+
+
+def test_the_head_has_the_published_sizes_and_starts_within_a_hundredth() -> None:
+    model = other("feature_head", 350, 2048, 200, dropout="0.25")
+    assert [w.shape for w in weights(model)] == [(350, 2048), (300, 350), (200, 300)]
+    for weight in weights(model):
+        assert np.abs(weight).max() <= 0.01
+        assert weight.std() == pytest.approx(0.01 / np.sqrt(3), rel=0.02)
+
+
+def test_the_head_is_an_mlp_of_unequal_layers() -> None:
+    model = other("feature_head", 7, 20, 200, dropout="0.25").eval()
+    x = torch.rand(5, 20, 1, 1, generator=torch.Generator().manual_seed(1))
+    first, second, last = weights(model)
+    assert [w.shape for w in (first, second, last)] == [(7, 20), (6, 7), (200, 6)]
+    h = 0.75 * np.maximum(first @ x.numpy().reshape(5, -1).T, 0)
+    h = 0.75 * np.maximum(second @ h, 0)
+    assert model(x).detach().numpy() == pytest.approx((last @ h).T, rel=1e-4, abs=1e-9)
+    assert (last @ h).min() < 0
+    assert float(model.train()(x).min()) >= -1e-7, "the output's ReLU, in training only"
+
+
+def test_patches_have_one_linear_layer() -> None:
+    model = other("linear", 64, 1, 4, size=10)
+    (weight,) = weights(model)
+    assert weight.shape == (4, 100)
+    assert np.abs(weight).max() <= 0.01
+    assert weight.std() == pytest.approx(0.01 / np.sqrt(3), rel=0.1)
+    x = torch.rand(3, 1, 10, 10)
+    assert model(x).detach().numpy() == pytest.approx(x.numpy().reshape(3, -1) @ weight.T, rel=1e-4, abs=1e-6)

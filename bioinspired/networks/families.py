@@ -18,6 +18,8 @@ from bioinspired.trials import Architecture
 
 FAMILIES = (
     "densenet121",
+    "feature_head",
+    "linear",
     "mlp",
     "resnet18",
     "resnet18_stem7",

@@ -17,6 +17,9 @@ the FGSM scan and the scores of labels (300). The rows of WHITE_BOX are asked be
 at three epsilons (100), DeepFool (100); and, on their first seed, AutoAttack, FMN and Square (50), transfer from the
 waking network (100). The rows of SHOWN, on their first seed: the released DeepFool and JSMA, Boundary (30), a gallery;
 slept ones checks (100) and layers. What stands for seed 2 only is the tier "wide".
+
+The toy task of patches comes last (`sleep_patches`). CUB-200 is a study of its own (`sleep_features`), on features that
+a user supplies.
 """
 
 import math
@@ -25,6 +28,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bioinspired.keys import Strength, number, strength
+from bioinspired.studies import sleep_features, sleep_patches
+from bioinspired.studies.sleep_patches import Patches
 from bioinspired.trials import (
     Architecture,
     Attack,
@@ -60,7 +65,7 @@ from bioinspired.trials.sleep import (
 )
 
 TITLE = "Sleep"
-DATASETS = {"smoke": ("digits",), "laptop": ("digits", "mnist"), "full": ("mnist",)}
+DATASETS = {"smoke": ("digits",), "laptop": ("digits", "mnist"), "full": ("mnist", "cub200")}
 SOURCE_SEED = 100  # the study has no sources that transfer; the searched networks keep seeds 0 and 1
 
 A = Sleep(
@@ -163,6 +168,7 @@ class Setting:
     deepfool: int
     eps: Strength
     retraining: SleepRetraining
+    patches: Patches
     changes: str
 
 
@@ -198,7 +204,16 @@ MNIST = Setting(
     deepfool=100,
     eps="0.1",
     retraining=SleepRetraining(method="fgsm"),
+    patches=Patches(overlaps=(5, 15, 20, 22, 24), seeds=(2, 3, 4, 5, 6), control_seeds=(2, 3, 4, 5, 6)),
     changes="a port of the released code, without the paper's text; attacks on the first images of the test set",
+)
+FEW_PATCHES = Patches(
+    overlaps=(15, 24),
+    seeds=(0, 1, 2),
+    control_seeds=(0,),
+    steps=9_000,
+    boundary_steps=500,
+    variances=("0.1", "0.3", "0.7"),
 )
 DIGITS = replace(
     MNIST,
@@ -225,6 +240,7 @@ DIGITS = replace(
     checked=60,
     deepfool=50,
     retraining=SleepRetraining(method="fgsm", changed=120, epochs=16, batch=20),
+    patches=FEW_PATCHES,
     changes=(
         "networks of width 200 on scikit-learn's 8x8 digits, up-sampled to 16x16; sleep re-scaled with the width and "
         "at most 9,000 steps long"
@@ -252,6 +268,7 @@ SMOKE = replace(
     hard=0,
     deepfool=0,
     retraining=SleepRetraining(method="fgsm", changed=30, epochs=1, batch=20),
+    patches=replace(FEW_PATCHES, overlaps=(24,), seeds=(0,), steps=1_000, scan_steps=9, boundary_steps=0),
     changes="a few steps on a few images: this page shows that the code runs, not a result",
 )
 SETTINGS: Mapping[tuple[Scale, str], Setting] = {
@@ -270,6 +287,7 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         searched=0,
         hard=0,
         retraining=SleepRetraining(method="fgsm", changed=833, epochs=6),
+        patches=FEW_PATCHES,
         changes="networks of width 400 trained for six epochs on 10,000 of MNIST's images",
     ),
     ("full", "mnist"): MNIST,
@@ -278,6 +296,8 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
 
 def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
     """The study at a scale, on a data set, with other seeds where they are given."""
+    if dataset == "cub200":
+        return sleep_features.study(seeds)
     setting = SETTINGS[scale, dataset]
     if seeds is not None:
         setting = replace(setting, seeds=seeds, trained_seeds=seeds, sweep_seeds=seeds[:1])
@@ -291,6 +311,7 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
                 asked += _once(setting, row, network, twin)
             factors = {"sleep": row.like, "instead": row.instead}
             out.append(Trial(network=network, label=row.label, measurements=asked, factors=factors, tier=row.tier))
+    out += sleep_patches.trials(setting.patches, seeds)
     return Study(
         name="sleep",
         scale=scale,

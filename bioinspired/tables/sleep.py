@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
+from bioinspired.assessment import data_of
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.claims.statistics import paired as paired_effect
@@ -220,10 +221,10 @@ def white_box(chapter: Chapter, *, eps: str) -> Styler:
 
 
 def cells(chapter: Chapter) -> Styler:
-    """The second-hand numbers one by one, ours beside them where the data set is the same."""
+    """The second-hand numbers on MNIST one by one, ours beside them where the data set is the same."""
     shown = []
-    data = chapter.study.trials[0].network.data.name
-    for cell in load(chapter.study.name).cells:
+    data = data_of(chapter.study)
+    for cell in (cell for cell in load(chapter.study.name).cells if cell.data == "mnist"):
         ours = _ours(chapter, cell.columns) if cell.data == data else {}
         shown.append(
             {

@@ -12,13 +12,15 @@ Norm = Literal["linf", "l2", "l1"]
 class Data:
     """Training images: a data set at a side length in pixels, and how many of its training images (None: all).
 
-    `gray` turns colour into one channel, the luma of ITU-R BT.601.
+    `gray` turns colour into one channel, the luma of ITU-R BT.601. `overlap` is for patches alone: how many of the 25
+    pixels that are on in an image are on in all four. "cub200" are features, images of one pixel with many channels.
     """
 
-    name: Literal["digits", "mnist", "fashion_mnist", "cifar10"]
+    name: Literal["digits", "mnist", "fashion_mnist", "cifar10", "patches", "cub200"]
     size: int
     train: int | None = None
     gray: bool = False
+    overlap: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,6 +70,30 @@ class SleepRetraining(Defense):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OneLayerSleep(Defense):
+    """Sleep of a network of one layer; see `bioinspired.defenses.one_layer_sleep`."""
+
+    kind: ClassVar = "one_layer_sleep"
+    rate: Strength
+    inc: Strength
+    dec: Strength
+    beta: Strength
+    alpha: Strength
+    steps: int
+    source: Literal["images", "mean", "shuffled", "noise"] = "mean"
+    factor: Literal["released", "logistic", "one"] = "released"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneLayerControl(Defense):
+    """A control: what sleep may be no more than; see `bioinspired.defenses.one_layer_controls`."""
+
+    kind: ClassVar = "one_layer_controls"
+    choice: Literal["scaled", "turned", "noise", "deleted"]
+    like: OneLayerSleep | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FGSMScan(Question):
     """FGSM as the released code has it, over so many steps from 0 to `largest`; see `questions.fgsm_scan`."""
 
@@ -91,6 +115,20 @@ class Distortion(Question):
     def name(self) -> str:
         """Such as "blur 2.5"."""
         return f"{self.process} {self.level}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatedNoise(Question):
+    """Gaussian noise of a variance, as MATLAB makes it, on so many copies of every image."""
+
+    kind: ClassVar = "repeated_noise"
+    level: Strength
+    repeats: int
+
+    @property
+    def name(self) -> str:
+        """Such as "noise 0.3"."""
+        return f"noise {self.level}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +159,20 @@ class SleepLayers(Question):
     """What sleep did to weights and activations; the source is the waking network."""
 
     kind: ClassVar = "sleep_layers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneLayerDistance(Question):
+    """The smallest change in Linf that fools a network of one layer; see `bioinspired.questions.one_layer_distance`."""
+
+    kind: ClassVar = "one_layer_distance"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneLayerWeights(Question):
+    """The weights of a network of one layer and of its source, the waking network."""
+
+    kind: ClassVar = "one_layer_weights"
 
 
 @dataclass(frozen=True, kw_only=True)
