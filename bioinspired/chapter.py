@@ -133,7 +133,8 @@ class Chapter:
         rows = self.frame[self.frame["label"] == label]
         for column, value in where.items():
             rows = rows[rows[column] == value]
-        values = rows.loc[rows["n"] == rows["n"].max(), metric].dropna()
+        rows = rows.dropna(subset=[metric])
+        values = rows.loc[rows["n"] == rows["n"].max(), metric]
         return None if values.empty else float(values.mean())
 
 

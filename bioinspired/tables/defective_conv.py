@@ -32,11 +32,11 @@ def distances(chapter: Chapter) -> Styler:
                 "network": label,
                 "median distance": f"{np.mean(medians):.4f}" if medians else NOTHING,
                 "seeds": len(mine),
-                "images right when clean": right,
+                "images right": right,
                 "nothing found": sum(_failures(result) for result in mine),
             }
         )
-    columns = ["attack", "network", "median distance", "seeds", "images right when clean", "nothing found"]
+    columns = ["attack", "network", "median distance", "seeds", "images right", "nothing found"]
     caption = "Attacks on decisions: root mean square change per value, the median's mean over seeds."
     return table(pd.DataFrame(rows, columns=columns), caption)
 
