@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from filled import fill, first, is_clean
 
@@ -80,8 +81,15 @@ def test_the_banner_names_what_is_missing_and_what_makes_it(tmp_path):
     fill(page.store, page.study, half)
     page = chapter.open("defective_conv", scale="full", store=str(tmp_path), dataset="mnist")
     assert "have not been made" not in page.banner()
-    # A gallery of the same attack is taken from more images, and has no rate.
-    assert page.text("standard", source="", name="pgd", eps="0.3") != "not measured"
+
+
+def test_a_rate_is_that_of_the_rows_on_the_most_images_that_have_one(tmp_path):
+    page = chapter.open("defective_conv", scale="laptop", store=str(tmp_path))
+    rows = [("pgd", 100, 50.0), ("pgd", 200, 30.0), ("pgd", 200, 40.0), ("pgd", 10_000, None), ("fgsm", 5_000, 90.0)]
+    frame = pd.DataFrame(rows, columns=["name", "n", "unconditional"]).assign(label="standard")
+    page.__dict__["frame"] = frame
+    assert page.rate("standard", name="pgd") == 35.0
+    assert page.rate("standard", name="square") is None
 
 
 def test_a_table_shows_mean_deviation_and_number_of_seeds(tmp_path):
