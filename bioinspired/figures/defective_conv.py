@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from bioinspired.chapter import Chapter
@@ -33,9 +34,10 @@ def masks(keep: float = 0.3, *, channels: int = 3, size: int = 16) -> Figure:
 
 
 def tradeoff(chapter: Chapter, *, eps: str, source: str = "vgg", paper_source: str = "densenet121") -> Figure:
-    """Clean accuracy against transfer robustness, the paper's points hollow at the left, ours at the right.
+    """Clean error against transfer robustness, the paper's points hollow at the left, ours at the right.
 
-    Both sides use the paper's conditional rate. The data sets and networks may differ: axes are not shared.
+    Both sides use the paper's conditional rate. The data sets and networks may differ: axes are not shared. Errors are
+    on a reversed logarithmic axis, on which networks that are hardly ever wrong can be told apart.
     """
     figure, (theirs, ours) = plt.subplots(1, 2, figsize=(WIDTH, 3.4))
     _paper_tradeoff(chapter, theirs, paper_source)
@@ -47,8 +49,9 @@ def tradeoff(chapter: Chapter, *, eps: str, source: str = "vgg", paper_source: s
     colours = palette(targets(chapter))
     for label in dict.fromkeys(rates.index.get_level_values("label")):
         seeds = rates[label].index
-        ours.scatter(clean[label].reindex(seeds), rates[label], label=label, color=colours[label], s=36)
-    ours.set(xlabel="clean accuracy, %", ylabel="right on transferred examples, %", title="ours, one point a seed")
+        ours.scatter(_error(clean[label].reindex(seeds)), rates[label], label=label, color=colours[label], s=36)
+    ours.set(ylabel="right on transferred examples, %", title="ours, one point a seed")
+    _errors_along(ours)
     if rates.empty:
         nothing(ours)
     else:
@@ -126,7 +129,8 @@ def gradients(chapter: Chapter) -> Figure:
 def learning(chapter: Chapter, labels: Sequence[str] = ("standard", "keep 0.3", "keep 0.1")) -> Figure:
     """Accuracy on training batches and on test images over the epochs: mean over seeds."""
     figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
-    axis.set(xlabel="epoch", ylabel="accuracy, %", ylim=(-2, 102))
+    axis.set(xlabel="epoch", ylabel="accuracy, %")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     colours = palette(targets(chapter))
     for label in labels:
         clean = [r for r in chapter.results if r.label == label and r.measurement.question.kind == "clean"]
@@ -153,15 +157,26 @@ def _paper_tradeoff(chapter: Chapter, axis: Axes, source: str) -> None:
         if cell["source"] == source and cell["attack"] == "pgd" and cell["eps"] == "16/255" and cell["steps"] == "20"
     }
     kept = [keep for keep in moved if keep in clean]
-    axis.scatter([clean[k] for k in kept], [moved[k] for k in kept], facecolors="none", edgecolors="#444444", s=36)
+    errors = {keep: _error(clean[keep]) for keep in kept}
+    axis.scatter([errors[k] for k in kept], [moved[k] for k in kept], facecolors="none", edgecolors="#444444", s=36)
     for keep in kept:
         name = f"keep {keep}" if keep else "standard"
-        axis.annotate(name, (clean[keep], moved[keep]), textcoords="offset points", xytext=(5, 3), fontsize="x-small")
-    axis.set(
-        xlabel="clean accuracy, %",
-        ylabel="right on transferred examples, %",
-        title="the paper's, CIFAR-10, one run each",
-    )
+        axis.annotate(name, (errors[keep], moved[keep]), textcoords="offset points", xytext=(5, 3), fontsize="x-small")
+    axis.set(ylabel="right on transferred examples, %", title="the paper's, CIFAR-10, one run each")
+    _errors_along(axis)
+
+
+def _error(accuracy: Any) -> Any:
+    """Percent wrong; where none is, as if a tenth of a percent were."""
+    return np.maximum(100.0 - accuracy, 0.1)
+
+
+def _errors_along(axis: Axes) -> None:
+    axis.set(xlabel="clean error, % (fewer to the right)", xscale="log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.invert_xaxis()
 
 
 def striking(chapter: Chapter, labels: Sequence[str], *, columns: int = 8) -> Figure:
