@@ -155,7 +155,7 @@ DIGITS = Setting(
     checks=Checked(eps="0.1"),
     check_images=30,
     confident=ConfidentTransfer(confidence=5, steps=100, searches=4),
-    confident_images=50,
+    confident_images=20,
     images=None,
     changes="networks of width 8 trained for a few epochs on scikit-learn's 8x8 digits, up-sampled to 16x16",
 )
