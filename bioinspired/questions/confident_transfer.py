@@ -17,10 +17,11 @@ STEP = 0.1  # of Adam, in the space of arctanh
 
 
 def ask(question: ConfidentTransfer, asked: Asked) -> Outcome:
-    """Which images stand, which the sources still answer right, and how long the perturbations are.
+    """Which images stand, which did not fool a source ("source_correct"), and how long the perturbations are.
 
     "length" is the Euclidean length of each perturbation; None where none was found that the sources get wrong by the
-    confidence, or where they were wrong already: such an image is shown as it is.
+    confidence, or where they were wrong already. Such an image is shown as it is, and does not count as one that fooled
+    a source.
     """
     x, y = asked.images, asked.labels
 
@@ -32,7 +33,7 @@ def ask(question: ConfidentTransfer, asked: Asked) -> Outcome:
     black = (found.x_adv == 0).flatten(1).all(1)  # what Foolbox returns where it finds nothing
     moved = torch.where((found.success & ~black)[:, None, None, None], found.x_adv, x)
     length = (moved - x).flatten(1).square().sum(1).sqrt()
-    fooled = torch.stack([~correct(model, moved, y) for model in asked.sources]).any(0)
+    fooled = torch.stack([~correct(model, moved, y) for model in asked.sources]).any(0) & (length > 0)
     return Outcome(
         bits={"correct": bits(correct(asked.model, moved, y)), "source_correct": bits(~fooled)},
         values={"length": numbers(torch.where(length > 0, length, torch.inf))},

@@ -11,10 +11,11 @@ Rows, by how many seeds they are trained with:
               one trained under ever new masks
 
 Every row is asked: clean images, transfer from each source and from all at once (momentum, resized inputs), white-box
-PGD, Gaussian noise. Main rows besides: PGD over epsilon, the smallest perturbation by the boundary attack, and on their
-first seed C&W with a confidence from a source of each family. Keep 0.1 besides: transfer from 1, 2, 4, ... surrogates.
-The rows that the page shows one by one, once: AutoAttack, Square, HopSkipJump, PGD over steps, gradient norms, a
-gallery of the first and one of chosen images, and the checks.
+PGD, Gaussian noise. Main rows besides: PGD over epsilon, and on their first seed C&W with a confidence from a source of
+each family. The rows of NEAREST: the smallest perturbation by the boundary attack and by HopSkipJump. Keep 0.1 besides:
+transfer from 1, 2, 4, ... surrogates. The rows that the page shows one by one, once: AutoAttack, Square, PGD over
+steps, gradient norms, a gallery of the first and one of chosen images; the first two of the noise-trained row as well;
+the checks of the rows of CHECKED.
 
 The grid at `full`, where rows x seeds are trained as below (n images unless said otherwise; A = AutoAttack on 200):
 
@@ -70,7 +71,9 @@ DATASETS = {
     "full": ("cifar10", "mnist"),
 }
 SHOWN = ("standard", "keep 0.1", "pgd-trained")
-CHECKED = ("keep 0.1",)
+STRONGLY_ATTACKED = (*SHOWN, "noise-trained")  # by AutoAttack and Square, where Square is asked
+CHECKED = ("keep 0.1", "pgd-trained")  # the latter where Square is asked
+JUDGE = "noise-trained"  # a row that is not shown, by which striking examples are chosen
 GREY = "keep 0.1"
 LOSSES: tuple[Loss, ...] = ("margin", "dlr")  # that PGD climbs beside the cross-entropy
 BRIDGE = ("standard", "keep 0.3", "keep 0.1")  # rows that are trained by the paper's own schedule too
@@ -287,9 +290,9 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
             if label == GREY:
                 asked += _grey(setting, surrogates)
             if label in NEAREST and (label != "pgd-trained" or seed == main[0]):
-                asked += (Measurement(question=setting.boundary, images=Images(n=setting.boundary_images)),)
+                asked += _nearest(setting)
             if seed == main[0]:
-                judge = _network(setting, main[-1], **_main(setting)["pgd-trained"])
+                judge = _network(setting, main[0], **_main(setting)[JUDGE])
                 asked += _confident(setting, sources) + _shown(setting, label, _network(setting, seed), judge)
             out.append(_trial(setting, label, seed, options, asked))
     for label, options in _sweep(setting).items():
@@ -411,6 +414,15 @@ def _confident(setting: Setting, sources: list[Network]) -> tuple[Measurement, .
     return tuple(Measurement(question=setting.confident, images=images, sources=(source,)) for source in firsts)
 
 
+def _nearest(setting: Setting) -> tuple[Measurement, ...]:
+    """The smallest perturbations by attacks on decisions."""
+    asked = [Measurement(question=setting.boundary, images=Images(n=setting.boundary_images))]
+    if setting.decision_images:
+        search = Distance(name="hopskipjump", norm="l2", steps=20)
+        asked.append(Measurement(question=search, images=Images(n=setting.decision_images)))
+    return tuple(asked)
+
+
 def _grey(setting: Setting, surrogates: list[Network]) -> tuple[Measurement, ...]:
     """Transfer from ensembles of ever more surrogates, and from the one under ever new masks."""
     images, attack = Images(n=setting.images), _momentum(setting)
@@ -440,10 +452,13 @@ def _shown(setting: Setting, label: str, twin: Network, judge: Network) -> tuple
         if setting.auto is not None:
             asked.append(Measurement(question=setting.auto, images=Images(n=setting.auto_images)))
         if setting.decision_images:
-            search = Distance(name="hopskipjump", norm="l2", steps=20)
             asked.append(Measurement(question=Attack(name="square", eps=middle), images=images))
-            asked.append(Measurement(question=search, images=Images(n=setting.decision_images)))
-    if label in CHECKED and setting.checks is not None:
+    elif label in STRONGLY_ATTACKED and setting.decision_images and setting.auto is not None:
+        square = Attack(name="square", eps=setting.auto.eps)
+        asked.append(Measurement(question=setting.auto, images=Images(n=setting.auto_images)))
+        asked.append(Measurement(question=square, images=Images(n=setting.check_images)))
+    checked = CHECKED if setting.decision_images else CHECKED[:1]
+    if label in checked and setting.checks is not None:
         images = Images(n=setting.check_images)
         asked.append(Measurement(question=setting.checks, images=images, sources=(twin,)))
     return tuple(asked)
