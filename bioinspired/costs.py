@@ -24,7 +24,7 @@ START = 0.05  # seconds a unit takes besides its passes: loading, saving
 # Members of AutoAttack, passes of an image that stays robust and of one that is broken by the first member.
 AUTOATTACK_ROBUST, AUTOATTACK_BROKEN = 9_774, 212
 
-CLASSES = 10  # of every data set here
+CLASSES = 10  # of the data that targeted attacks run on
 
 CHECKS = 3_000  # passes of an image through all checks, near enough
 OTHER = 1_000  # of an attack of the catalogue, likewise
@@ -69,7 +69,7 @@ class CostModel:
             passes = 1.0 if question in crafted else measuring_passes(question)
             if question.sources:
                 crafted.add(question)
-            images = question.images.n or TEST_IMAGES[network.data.name]
+            images = asked_of(question, question.images.n or TEST_IMAGES[network.data.name])
             total += START + self._of(network, "measuring") * passes * images
         return total
 
@@ -88,6 +88,12 @@ def training_work(network: Network) -> float:
     recipe = network.recipe
     images = network.data.train or TRAINING_IMAGES[network.data.name]
     return float(images * recipe.epochs * (3 + (2 * recipe.adversary.steps if recipe.adversary else 0)))
+
+
+def asked_of(question: Measurement, images: int) -> int:
+    """How many of its images a question looks at: all, or the last so many that the training held out."""
+    last: int | None = getattr(question.question, "last", None)
+    return images if last is None else last
 
 
 def measuring_passes(question: Measurement) -> float:

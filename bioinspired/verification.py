@@ -4,8 +4,10 @@ A unit is reproduced when it comes out the same, or within these tolerances, whi
 training gives other weights:
 
     training                   accuracies of the last epoch within 1 percentage point, all else within 10 %
-    bits of a measurement      their mean within 2 percentage points or 3 standard errors of the paired difference
-    values of a measurement    their median within 5 %, as many undefined ones within 2 percentage points
+    bits of a measurement      their mean within 2 percentage points, or within 3 standard errors of the paired
+                               difference and 10 percentage points; the same bits where there are fewer than 20
+    values of a measurement    their median within 5 %, as many undefined ones within 2 percentage points; numbers that
+                               are all 0 or 100 like bits
     checks                     the same ones pass
     arrays, where alone        the same shapes, their mean size within 10 %
 
@@ -24,7 +26,7 @@ from bioinspired.errors import UserError
 from bioinspired.keys import key
 from bioinspired.making import make
 from bioinspired.plan import Unit, units
-from bioinspired.records import Record, Store
+from bioinspired.records import Bits, Record, Store
 from bioinspired.trials import Network, Study, Tier
 
 FOLDER = "verify"
@@ -32,8 +34,9 @@ FOLDER = "verify"
 
 ACCURACY = 0.01  # of the last epoch's accuracies
 HISTORY = 0.10  # of the other numbers of a training, relative
-POINTS = 0.02  # of the mean of bits
+POINTS, MOST = 0.02, 0.10  # of the mean of bits
 ERRORS = 3.0  # standard errors of the same
+FEW = 20  # bits
 MEDIAN = 0.05  # of a median, relative
 
 Outcome = Literal["identical", "within tolerance", "different"]
@@ -77,9 +80,11 @@ def verify(
     make([narrowed(study, chosen)], bench, device=device, refresh=True, workers=workers)
     findings = []
     for unit in chosen:
-        outcome, difference = compare(store, bench, key(unit.trial.network), name_of(unit))
-        if outcome != "different":
-            _stamp(store, bench, unit, identical=outcome == "identical")
+        network, name = key(unit.trial.network), name_of(unit)
+        seen = store.read(network)
+        outcome, difference = compare(store, bench, network, name)
+        if outcome != "different" and seen is not None:
+            _stamp(store, bench, unit, seen.unit(name), identical=outcome == "identical")
         findings.append(Finding(unit, outcome, difference))
     return findings
 
@@ -139,23 +144,31 @@ def _compare_trainings(ours: Record, again: Record) -> tuple[Outcome, str]:
         return "identical", ""
     found = []
     for name, numbers in ours.training.items():
-        last, now = numbers[-1], again.training.get(name, [np.inf])[-1]
+        if not numbers:
+            continue
+        last, now = numbers[-1], (again.training.get(name) or [np.inf])[-1]
         allowed = ACCURACY if name.endswith("accuracy") else HISTORY * abs(last)
         found.append((abs(now - last) <= allowed, f"{name} {now:.4g} instead of {last:.4g}"))
     return _judged(found or [(False, "other weights")])
 
 
 def _bits(ours: Record, again: Record, name: str, which: str) -> tuple[bool, str]:
-    one, other = ours.bits(name, which), again.bits(name, which)
+    return _shares(which, ours.bits(name, which), again.bits(name, which))
+
+
+def _shares(which: str, one: Bits, other: Bits) -> tuple[bool, str]:
+    n, changed = len(one), int((one != other).sum())
     difference = float(other.mean() - one.mean())
-    error = float(np.sqrt((one != other).sum())) / len(one)
-    within = abs(difference) <= max(POINTS, ERRORS * error)
-    return within, f"{which} {100 * other.mean():.1f} % instead of {100 * one.mean():.1f} %" if difference else ""
+    error = float(np.sqrt(max(changed / n - difference**2, 0.0) / n))
+    within = not changed if n < FEW else abs(difference) <= max(POINTS, min(MOST, ERRORS * error))
+    return within, f"{which} {100 * other.mean():.1f} % instead of {100 * one.mean():.1f} %" if changed else ""
 
 
 def _values(which: str, one: Sequence[float | None], other: Sequence[float | None] | None) -> tuple[bool, str]:
     if other is None or len(one) != len(other):
         return False, f"{which}: {0 if other is None else len(other)} values instead of {len(one)}"
+    if {*one, *other} <= {0.0, 100.0}:
+        return _shares(which, np.array(one) > 0, np.array(other) > 0)
     there, again = ([v for v in values if v is not None] for values in (one, other))
     if abs(len(there) - len(again)) > POINTS * len(one):
         return False, f"{which}: {len(again)} defined values instead of {len(there)}"
@@ -178,7 +191,7 @@ def _arrays(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) 
     return found
 
 
-def _stamp(store: Store, bench: Store, unit: Unit, *, identical: bool) -> None:
+def _stamp(store: Store, bench: Store, unit: Unit, compared: Mapping[str, Any] | None, *, identical: bool) -> None:
     again, name, network = bench.read(key(unit.trial.network)), name_of(unit), unit.trial.network
     assert again is not None
     made = again.provenance["units"][name]
@@ -186,6 +199,8 @@ def _stamp(store: Store, bench: Store, unit: Unit, *, identical: bool) -> None:
 
     def change(record: Record | None) -> Record:
         assert record is not None
+        if record.unit(name) != compared:  # another run has made it anew meanwhile
+            return record
         stamped = record.provenance["units"][name] | {"verified": kept | {"identical": identical}}
         return record.with_unit(name, stamped, again.provenance["runs"])
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from bioinspired import measuring, training
+from bioinspired.costs import asked_of
 from bioinspired.data import Split, load, select
 from bioinspired.errors import UserError
 from bioinspired.keys import canonical, key
@@ -97,8 +98,11 @@ def _answer(task: Task, order: Order) -> None:
             for source in question.sources
         ):
             raise UserError("A transfer needs sources and target of one data set and image size: correct the study.")
+        for other in (network, *question.sources):
+            _check_data(other, order)
         model = model_of(network, order.store, order.device)
         sources = [model_of(source, order.store, order.device) for source in question.sources]
+        torch.manual_seed(question.seed)  # for a network that draws random numbers when it answers
         start = time.perf_counter()
         if question.is_transfer:
             if examples is None:
@@ -109,6 +113,19 @@ def _answer(task: Task, order: Order) -> None:
         else:
             outcome = measuring.measure(question, model, split, sources)
         _save(network, question, split, outcome, seconds + time.perf_counter() - start, order)
+
+
+def _check_data(network: Network, order: Order) -> None:
+    """Raises UserError where a user's own data are no longer those that a network was trained on."""
+    record = order.store.read(key(network))
+    unit = record.unit("training") if record else None
+    if unit is None or "data" not in unit:
+        return
+    if unit["data"] != _split(network.data, Images(split="train"), order.device).sha256:
+        raise UserError(
+            f"The training images of {network.data.name} are not those that network {key(network)[:12]} was trained on "
+            f"(another sha256): put the former file back, or move {order.store.path(key(network))} away and run again."
+        )
 
 
 def _save(
@@ -132,7 +149,7 @@ def _save(
     unit["criteria"] = dict(order.criteria.get((key(network), name), {}))
     cost = {
         "seconds": round(seconds, 3),
-        "work": round(n * (outcome.forwards + outcome.backwards), 1),
+        "work": round(asked_of(question, n) * (outcome.forwards + outcome.backwards), 1),
         "forwards": outcome.forwards,
         "backwards": outcome.backwards,
     }

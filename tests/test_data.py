@@ -397,7 +397,7 @@ NAN[1, 2], NEGATIVE[3, 0] = np.nan, -0.5
         ({"test_labels": None}, "lacks test_labels: it needs the arrays train_features"),
         ({"train_features": NAN}, "train_features has a value that is infinite or no number"),
         ({"train_features": NEGATIVE}, r"train_features has the negative value -0\.5: take features behind a ReLU"),
-        ({"train_features": np.zeros((6, 5))}, "every training feature is 0"),
+        ({"train_features": np.zeros((6, 5))}, "no training feature is above 0"),
         ({"train_features": np.ones((6, 5), np.int64)}, r"must be floating-point \[n, d\], not int64"),
         ({"train_features": np.ones((6, 5, 1, 1))}, r"must be floating-point \[n, d\], not float64 \[6, 5, 1, 1\]"),
         ({"train_labels": np.zeros(5, np.int64)}, "train_labels must be 6 integers"),

@@ -141,6 +141,46 @@ def test_lucky_draws_of_a_random_network_fool_a_single_pass_and_no_mean(norm):
     assert mean.forwards > 80 * 20
 
 
+def test_what_was_found_is_confirmed_on_draws_that_no_attack_has_seen(monkeypatch):
+    drawn, confirming = [], []
+
+    class Logged(Noisy):
+        def forward(self, x):
+            noise = torch.randn(len(x))
+            drawn.append(float(noise[0]))
+            side = x.flatten(1).sum(1) * 0 + 0.5 + noise
+            return torch.stack([side, -side], 1)
+
+    falls = direct.Standing._falls
+
+    def logged(self, x, y):
+        before = len(drawn)
+        found = falls(self, x, y)
+        confirming.extend(range(before, len(drawn)))
+        return found
+
+    monkeypatch.setattr(direct.Standing, "_falls", logged)
+    x, y = torch.full((20, 1, 8, 8), 0.5), torch.zeros(20, dtype=torch.int64)
+    direct.ask(Direct(norm="linf", linf="0.001", steps=3, draws=2), asked(Logged(), x, y))
+    fresh = {drawn[place] for place in confirming}
+    assert len(fresh) == len(confirming) >= 2 * 2 * direct.CONFIRMED
+    assert fresh.isdisjoint(number for place, number in enumerate(drawn) if place not in confirming)
+
+
+def test_in_l0_what_salt_and_pepper_change_is_shortened_where_asked():
+    """One value decides; salt and pepper change others besides, which pointwise puts back."""
+
+    class One(nn.Module):
+        def forward(self, x):
+            side = x.flatten(1)[:, 0] - 0.5
+            return torch.stack([side, -side], 1)
+
+    x, y = torch.full((6, 1, 6, 6), 0.9), torch.zeros(6, dtype=torch.int64)
+    question = Direct(norm="l0", l0=1, steps=1)
+    found = [direct.ask(replace(question, pointwise=p), asked(One(), x, y)).bits["correct"] for p in (False, True)]
+    assert found[1].sum() < found[0].sum()
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e4])
 def test_direct_attacks_do_not_know_the_scale(scale):
     outcome = direct.ask(

@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import torch
 from executors import Here
 
 from bioinspired import plan, worker
@@ -171,6 +172,35 @@ def test_measurements_made_on_other_weights_do_not_mix(made, tmp_path):
     missing = [unit for unit in plan.units(STUDY, store) if unit.state == "missing"]
     assert {unit.trial.label for unit in missing} == {"source", "standard", "defended"}
     assert all(unit.trial.label == "source" or unit.measurement.sources for unit in missing)
+
+
+def test_data_that_changed_after_the_training_are_refused_in_one_sentence(made, tmp_path):
+    store = copied(made, tmp_path)
+
+    def other(record):
+        units = record.provenance["units"]
+        return replace(record, provenance=record.provenance | {"units": units | {"training": units["training"] | {
+            "data": "0" * 64}}})  # fmt: skip
+
+    store.update(key(network(0)), other)
+    new = replace(TRIALS[1], measurements=(ask(Attack(name="fgsm", eps="0.3")),))
+    failures = run([replace(STUDY, trials=(new,))], store, executor=Here())
+    assert [failure.why.partition(" (another")[0] for failure in failures] == [
+        f"The training images of digits are not those that network {key(network(0))[:12]} was trained on"
+    ]
+
+
+def test_a_network_that_draws_random_numbers_answers_the_same_whatever_was_asked_before(tmp_path, monkeypatch):
+    store = Store(tmp_path, "smoke")
+    trial = Trial(network=network(0), label="standard", measurements=(ask(Clean()),))
+    monkeypatch.setattr(worker, "model_of", lambda *names: lambda x: torch.randn(len(x), 10))
+    answers = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        assert run([replace(STUDY, trials=(trial,))], store, executor=Here(), refresh=True) == []
+        answers.append(store.read(key(network(0))).bits(key(ask(Clean()))).tolist())
+        store.path(key(network(0))).unlink()
+    assert answers[0] == answers[1]
 
 
 def test_a_damaged_record_is_set_aside_and_made_again(made, tmp_path):

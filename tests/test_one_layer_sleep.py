@@ -191,7 +191,7 @@ def test_the_smallest_change_is_that_of_the_best_sign_pattern_whatever_the_weigh
         assert any((w @ image).argmax() != k for image in moved[1.001])
 
 
-def test_a_wrong_image_is_at_no_distance_and_what_cannot_be_reached_at_none() -> None:
+def test_a_wrong_image_is_at_no_distance() -> None:
     model = network()
     with torch.no_grad():
         layer = one_layer_sleep.only_layer(model)

@@ -166,13 +166,32 @@ def bits(right):
     return {"correct": pack(np.arange(100) < right)}
 
 
+def few(right):
+    return {"correct": pack(np.arange(4) < right)}
+
+
+FOUR = {"id": "x", "n": 4, "sha256": "0" * 64}
+
+
 @pytest.mark.parametrize(
     ("measurement", "outcome", "words"),
     [
         ({"bits": (bits(50), bits(50))}, "identical", ""),
         ({"bits": (bits(50), bits(52))}, "within tolerance", "correct 52.0 % instead of 50.0 %"),
-        ({"bits": (bits(50), bits(58))}, "within tolerance", "correct 58.0 % instead of 50.0 %"),
+        ({"bits": (bits(50), bits(57))}, "within tolerance", "correct 57.0 % instead of 50.0 %"),
         ({"bits": (bits(50), bits(61))}, "different", "correct 61.0 % instead of 50.0 %"),
+        ({"bits": (bits(100), bits(90))}, "different", "correct 90.0 % instead of 100.0 %"),
+        ({"bits": (few(4), few(3)), "images": (FOUR, FOUR)}, "different", "correct 75.0 % instead of 100.0 %"),
+        (
+            {"values": ({"v": [100.0] * 51 + [0.0] * 49}, {"v": [100.0] * 49 + [0.0] * 51})},
+            "within tolerance",
+            "v 49.0 % instead of 51.0 %",
+        ),
+        (
+            {"values": ({"v": [100.0] * 51 + [0.0] * 49}, {"v": [100.0] * 99 + [0.0]})},
+            "different",
+            "v 99.0 % instead of 51.0 %",
+        ),
         ({"values": ({"v": [1.0, 2.0]}, {"v": [1.0, 2.1]})}, "within tolerance", "median v 1.55 instead of 1.5"),
         ({"values": ({"v": [1.0, 2.0]}, {"v": [1.0, 3.0]})}, "different", "median v 2 instead of 1.5"),
         ({"values": ({"v": [1.0, 2.0]}, {"v": [1.0]})}, "different", "v: 1 values instead of 2"),

@@ -27,6 +27,8 @@ from bioinspired.errors import UserError
 
 PATH = "cub200/features.npz"  # below the data folder
 CLASSES = 200
+UNREADABLE = (OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError, MemoryError, zlib.error,
+              zipfile.BadZipFile)  # fmt: skip
 ARRAYS = ("train_features", "train_labels", "test_features", "test_labels")
 
 
@@ -69,8 +71,8 @@ def _read(path: Path, modified: int, size: int) -> Features:
             f"{path}: training rows have {widths[0]:,} features, test rows {widths[1]:,}: make both with one network."
         )
     largest = float(arrays["train_features"].max())
-    if largest == 0:
-        raise UserError(f"{path}: every training feature is 0: make the file again.")
+    if largest < np.finfo(np.float32).tiny:
+        raise UserError(f"{path}: no training feature is above 0 by any amount that counts: make the file again.")
 
     def scaled(split: str) -> tuple[Tensor, Tensor]:
         features = (arrays[f"{split}_features"].astype(np.float64) / largest).clip(0, 1) * 255
@@ -87,7 +89,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             if missing:
                 raise UserError(f"{path} lacks {', '.join(missing)}: it needs the arrays {', '.join(ARRAYS)}.")
             return {name: opened[name] for name in ARRAYS}
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zlib.error, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} cannot be read ({reason}): write it with numpy.savez, arrays of numbers.") from error
 

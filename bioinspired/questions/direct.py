@@ -1,7 +1,8 @@
 """Attacks on the score itself that do not depend on the scale of the logits: the worst case per image over them.
 
 linf, l2   FMN, then PGD on the margin from random starts, then the same towards every other class
-l0         FMN in L0 (Foolbox'), then salt and pepper with as many restarts
+l0         FMN in L0 (Foolbox'), then salt and pepper with as many restarts; where asked, what that finds is shortened
+           value by value (Foolbox' pointwise attack)
 all        the three one after the other, each on the images that still stand
 
 Where a network has thresholds or steep steps, the gradient attacks run again with sigmoids in their backward pass
@@ -37,7 +38,7 @@ def ask(question: Direct, asked: Asked) -> Outcome:
     With `last` there are values instead of bits: 100 where an image stands, else 0.
     """
     x, y = asked.images[-(question.last or 0) :], asked.labels[-(question.last or 0) :]
-    standing = Standing(asked.model, x, y, question.draws)
+    standing = Standing(asked.model, x, y, question.draws, asked.generator)
     found = {}
     thresholds = {"linf": number(question.linf), "l2": number(question.l2), "l0": float(question.l0)}
     for norm in thresholds if question.norm == "all" else (question.norm,):
@@ -63,12 +64,17 @@ def ask(question: Direct, asked: Asked) -> Outcome:
     )
 
 
+CONFIRMED = 5  # times as many draws tell whether an image falls as an attack looks at
+
+
 class Standing:
     """The images that still stand, and what it cost."""
 
-    def __init__(self, model: Model, x: Tensor, y: Tensor, draws: int) -> None:
+    def __init__(self, model: Model, x: Tensor, y: Tensor, draws: int, generator: torch.Generator) -> None:
         self.model: Model = model if draws == 1 else Expectation(model, draws)
+        self.judge: Model = model if draws == 1 else Expectation(model, CONFIRMED * draws)
         self.draws = draws
+        self.generator = generator
         self.x, self.y = x, y
         self.left = correct(self.model, x, y)
         self.forwards, self.backwards = torch.zeros_like(y), torch.zeros_like(y)
@@ -81,10 +87,17 @@ class Standing:
     def take(self, rows: Tensor, result: Result, broken: Tensor, *, passes: int = 1) -> None:
         """Counts an attack on some rows, and which of them it broke; `passes` of the network for each counted one."""
         if self.draws > 1:
-            broken = broken & ~correct(self.model, result.x_adv, self.y[rows])
+            broken = broken & self._falls(result.x_adv, self.y[rows])
         self.left[rows] &= ~broken
         self.forwards[rows] += passes * result.forwards
         self.backwards[rows] += passes * result.backwards
+
+    def _falls(self, x: Tensor, y: Tensor) -> Tensor:
+        """Whether images are answered wrong on fresh draws: attacks leave the global generator as they found it."""
+        seed = int(torch.randint(2**62, (), generator=self.generator, device=self.generator.device))
+        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+            torch.manual_seed(seed)
+            return ~correct(self.judge, x, y)
 
 
 def _search(standing: Standing, norm: str, eps: float, question: Direct, generator: torch.Generator) -> None:
@@ -136,11 +149,23 @@ def _salt_and_pepper(standing: Standing, eps: float, question: Direct, generator
         if not len(rows):
             return
         x = standing.x[rows]
-        found = forty_two.run(
-            "SaltAndPepperNoise", standing.model, x, standing.y[rows], steps=question.steps, generator=generator
-        )
+        attack = partial(_salted, question.steps, question.pointwise)
+        found = guarded(attack, standing.model, x, standing.y[rows], name="salt and pepper", norm="l0",
+                        eps=x[0].numel(),
+                        generator=generator)  # fmt: skip
         near = forty_two.sizes(found.x_adv - x)["l0"] <= eps
         standing.take(rows, found, found.success & near, passes=standing.draws)
+
+
+def _salted(steps: int, pointwise: bool, adapter: Adapter, x: Tensor, y: Tensor, task: Task) -> Tensor:
+    foolbox = library("foolbox")
+    target = foolbox.PyTorchModel(adapter, bounds=(0, 1), device=x.device)
+    start: Tensor
+    _, start, fooled = foolbox.attacks.SaltAndPepperNoiseAttack(steps=steps)(target, x, y, epsilons=None)
+    if pointwise and fooled.any():
+        shorten = foolbox.attacks.PointwiseAttack()
+        start[fooled] = shorten(target, x[fooled], y[fooled], starting_points=start[fooled], epsilons=None)[0]
+    return start
 
 
 def _fmn_in_l0(steps: int, adapter: Adapter, x: Tensor, y: Tensor, task: Task) -> Tensor:

@@ -226,7 +226,7 @@ MNIST = Setting(
     kept=10_000,
     linf="0.3",
     epsilons=("0.1", "0.2", "0.3"),
-    direct=Direct(norm="all", targeted=True),
+    direct=Direct(norm="all", targeted=True, pointwise=True, restarts=3),
     direct_images=500,
     norm_images=250,
     slopes=("0.03", "0.1", "0.3"),

@@ -47,7 +47,11 @@ def _named(result: Result) -> tuple[str, float] | None:
     if distances is None:
         return None
     median = float(np.median(distances))  # the questions give 0 to an image that is wrong from the start
-    kinds = {"fgsm_scan": ("scan", median), "one_layer_distance": ("linf", median), "distance": ("boundary", median**2)}
+    kinds = {
+        "fgsm_scan": ("scan", median),
+        "one_layer_distance": ("linf", median),
+        "distance": ("boundary", float(np.median(distances**2))),
+    }
     return kinds.get(question.kind)
 
 

@@ -94,7 +94,8 @@ class Member(Question):
 class Direct(Question):
     """Which images stand in a norm, or in all three, against attacks on the score itself; see `questions.direct`.
 
-    `targeted` adds a run towards every class. `widths` are those of the sigmoids as which the thresholds or steep
+    `targeted` adds a run towards every class, `pointwise` shortens what salt and pepper find in L0.
+    `widths` are those of the sigmoids as which the thresholds or steep
     steps of a network are differentiated, one after the other, after the attacks that take a threshold for the identity
     and a steep step as it is. `draws` averages
     over so many passes of a network that draws random numbers. `last` asks about the last so many of the images only:
@@ -109,6 +110,7 @@ class Direct(Question):
     steps: int = 100
     restarts: int = 1
     targeted: bool = False
+    pointwise: bool = False
     widths: tuple[Strength, ...] = ()
     draws: int = 1
     last: int | None = None
