@@ -3,8 +3,8 @@
     standard; sleep with the parameters of the authors' later code                                  seeds 0 to 4
     in place of it: delete the units that slept, as many of the most active, as many at random      seeds 0 to 4
 
-Every network is asked: clean, rectified (all test rows), noise at three variances (500), the FGSM scan, the scores of
-labels (300), the smallest perturbation in Linf (FMN, 100), the boundary attack (30). Features have no neighbours, so
+Every network is asked: clean, rectified (all test rows), noise at three variances (500), the FGSM scan (300),
+the smallest perturbation in Linf (FMN, 100), the boundary attack (30). Features have no neighbours, so
 there is no blur. Distances are in the space of features, scaled to [0, 1].
 
 On made-up clusters of the published size a training takes 35 s on one thread, and 50 epochs only just leave the plateau
@@ -24,7 +24,7 @@ from bioinspired.trials import (
     Study,
     Trial,
 )
-from bioinspired.trials.sleep import Distortion, FGSMScan, LabelScore, Rectified, Sleep, SleepDeletion
+from bioinspired.trials.sleep import Distortion, FGSMScan, Rectified, Sleep, SleepDeletion
 
 SEEDS = (0, 1, 2, 3, 4)
 DATA = Data(name="cub200", size=1, train=5_800)
@@ -61,7 +61,6 @@ QUESTIONS = (
     Measurement(question=Rectified()),
     *(Measurement(question=Distortion(process="noise", level=level), images=Images(n=500)) for level in VARIANCES),
     Measurement(question=FGSMScan(), images=Images(n=300)),
-    Measurement(question=LabelScore(), images=Images(n=300)),
     Measurement(question=Distance(name="fmn", norm="linf", steps=200), images=Images(n=100)),
     Measurement(question=Distance(name="boundary", norm="l2", steps=2_000), images=Images(n=30)),
 )

@@ -41,6 +41,30 @@ def distances(chapter: Chapter) -> Styler:
     return table(pd.DataFrame(rows, columns=columns), caption)
 
 
+def decisions(chapter: Chapter) -> str:
+    """What HopSkipJump finds beside the boundary attack, on the images that both were asked of, as a sentence."""
+    found = [result for result in chapter.results if isinstance(result.measurement.question, Distance)]
+    lines = []
+    for label in dict.fromkeys(result.label for result in found):
+        shorter, longer = [], []
+        for result in (r for r in found if r.label == label and _search(r).startswith("hopskipjump")):
+            partner = next((r for r in found if (r.label, r.seed) == (label, result.seed) and r is not result), None)
+            here, there = result.values("distance"), partner.values("distance") if partner else None
+            if here is not None and there is not None and result.correct is not None:
+                right = np.flatnonzero(result.correct)
+                shorter.append(float(np.median(here[right])))
+                longer.append(float(np.median(there[: len(here)][right])))
+        if shorter:
+            lines.append(f"{label} {np.mean(shorter):.3f} instead of {np.mean(longer):.3f}")
+    if not lines:
+        return ""
+    return (
+        "On the same images HopSkipJump, which asks more often, finds shorter perturbations: a median of "
+        f"{', '.join(lines)}. What the boundary attack says at this budget is how far it came, not how near the "
+        "closest adversarial example is."
+    )
+
+
 def _search(result: Result) -> str:
     question = result.measurement.question
     assert isinstance(question, Distance)
@@ -70,7 +94,11 @@ def confident(chapter: Chapter) -> Styler:
             )
     columns = ["network", "from", "confidence", "images", "accuracy, %", "conditional, %", "found on the source",
                "median L2"]  # fmt: skip
-    caption = "C&W in L2 on other networks, until they are wrong by the confidence; one seed; 95 % intervals."
+    budgets = {
+        (q.searches, q.steps) for r in chapter.results if isinstance(q := r.measurement.question, ConfidentTransfer)
+    }
+    budget = "".join(f" {searches} searches of {steps} steps." for searches, steps in sorted(budgets))
+    caption = f"C&W in L2 on other networks, until they are wrong by the confidence; one seed; 95 % intervals.{budget}"
     return table(pd.DataFrame(rows, columns=columns), caption)
 
 

@@ -12,6 +12,7 @@ from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.results import Result
 from bioinspired.tables.layout import NOTHING, SPREAD, spread, table
+from bioinspired.tables.sleep_patches import number
 
 NOT_TESTED = "not tested: no features"
 
@@ -40,8 +41,8 @@ def cells(features: Chapter | None) -> Styler:
                 "network": cell["target"],
                 "what": f"{cell['attack']}, {cell['metric']}",
                 "theirs": f"{cell.value:g}",
-                "ours, all images": NOT_TESTED if ours is None else f"{ours[0]:.3g}",
-                "ours, first right": NOT_TESTED if ours is None else f"{ours[1]:.3g}",
+                "ours, all images": NOT_TESTED if ours is None else number(ours[0]),
+                "ours, first right": NOT_TESTED if ours is None else number(ours[1]),
                 "note": cell.note or NOTHING,
             }
         )
@@ -53,7 +54,7 @@ def cells(features: Chapter | None) -> Styler:
 
 
 def rows(features: Chapter | None) -> Styler:
-    """Every network by clean accuracy, noise, and the mean over the FGSM scan."""
+    """Every network by clean accuracy, behind the released output, noise, the FGSM scan, the nearest change in Linf."""
     columns: dict[str, pd.Series[str]] = {}
     if features is not None and features.results:
         frame = features.frame
@@ -61,8 +62,11 @@ def rows(features: Chapter | None) -> Styler:
         for name in dict.fromkeys(frame.loc[frame["kind"] == "distortion", "name"]):
             columns[name] = spread(frame[frame["name"] == name], "unconditional")
         columns["FGSM scan"] = spread(frame[frame["kind"] == "fgsm_scan"], "value")
+        columns["with the output's ReLU"] = spread(frame[frame["kind"] == "rectified"], "unconditional")
+        linf = frame[(frame["kind"] == "distance") & (frame["name"] == "fmn")]
+        columns["smallest Linf change, %"] = spread(linf.assign(percent=100 * linf["distance"]), "percent")
     shown = pd.DataFrame(columns, dtype=str).fillna(NOTHING).rename_axis("network").reset_index()
-    return table(shown, f"Accuracy over all images, %. {SPREAD}")
+    return table(shown, f"Accuracy over all images, %; the median change of features in [0, 1], in %. {SPREAD}")
 
 
 def _ours(features: Chapter | None, target: str, attack: str) -> tuple[float, float] | None:

@@ -104,7 +104,7 @@ def cells(chapter: Chapter) -> Styler:
         mine = (
             frame[frame["row"] == row].groupby("overlap")["scan" if cell["attack"] == "fgsm" else "boundary"].median()
         )
-        ours = {f"ours, overlap {overlap}": _number(mine.get(overlap, math.nan)) for overlap in overlaps}
+        ours = {f"ours, overlap {overlap}": number(mine.get(overlap, math.nan)) for overlap in overlaps}
         what = f"{cell['attack']}, {cell['metric']}"
         shown.append({"network": row, "what": what, "theirs": f"{cell.value:g}", **ours, "note": cell.note or NOTHING})
     caption = (
@@ -131,5 +131,6 @@ def _difference(values: "pd.Series[float]", digits: int) -> str:
     return f"{values.mean():+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Three digits, or a sign for what no step reached."""
     return "∞" if math.isinf(value) else NOTHING if math.isnan(value) else f"{value:.3g}"
