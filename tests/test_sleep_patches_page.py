@@ -245,7 +245,7 @@ def test_features_go_through_the_engine_onto_the_page(tmp_path: Path, monkeypatc
     shown = features.cells(page).data
     assert not (shown == features.NOT_TESTED).any().any()
     ours = shown.set_index(["network", "what"])["ours, all images"]
-    assert float(ours["standard", "fgsm, median smallest epsilon"]) > 0
+    assert float(ours["standard", "fgsm, median smallest epsilon"].replace("∞", "inf")) > 0
     assert set(features.rows(page).data["network"]) == {
         "standard",
         "sleep",
