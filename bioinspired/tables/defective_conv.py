@@ -59,7 +59,7 @@ def decisions(chapter: Chapter) -> str:
     if not lines:
         return ""
     return (
-        "On the same images HopSkipJump, which asks more often, finds shorter perturbations: a median of "
+        "On the same images HopSkipJump, which asks more often, comes to a median of "
         f"{', '.join(lines)}. What the boundary attack says at this budget is how far it came, not how near the "
         "closest adversarial example is."
     )
