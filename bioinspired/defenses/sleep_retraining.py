@@ -127,7 +127,7 @@ class _Training:
             for chosen in torch.split(order[: batches * self.batch], self.batch):
                 loss = error(self.model(self.x[chosen]), targets[chosen])
                 optimizer.zero_grad()
-                torch.autograd.backward(loss)
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 total += float(loss.detach())
             losses.append(total / batches)
