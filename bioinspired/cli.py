@@ -33,6 +33,9 @@ StoreOption = Annotated[
 ]
 DatasetOption = Annotated[str, typer.Option(help="Another data set than the study's own: digits, mnist, ...")]
 StudyArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(studies.NAMES)}.")]
+TierOption = Annotated[Tier | None, typer.Option(help="core or wide; both by default.")]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Processes on a CPU, one torch thread each.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable, one list of objects.")]
 
 
@@ -62,15 +65,15 @@ def book(
 def run(
     study: StudyArgument,
     scale: ScaleOption = "laptop",
-    tier: Annotated[Tier | None, typer.Option(help="core or wide; both by default.")] = None,
+    tier: TierOption = None,
     seeds: Annotated[str, typer.Option(help='Seeds of the compared networks, such as "0,1,2" or "0-4".')] = "",
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    device: DeviceOption = "auto",
     dataset: DatasetOption = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be made and how long it would take.")
     ] = False,
     refresh: Annotated[bool, typer.Option("--refresh", help="Also make again what other code has made.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes on a CPU, one torch thread each.")] = 2,
+    workers: WorkersOption = 2,
     store: StoreOption = "",
 ) -> None:
     """Train the missing networks of a study and make their missing measurements."""
@@ -120,12 +123,12 @@ def status(
 def verify(
     study: StudyArgument,
     scale: ScaleOption = "full",
-    tier: Annotated[Tier | None, typer.Option(help="core or wide; both by default.")] = None,
+    tier: TierOption = None,
     label: Annotated[str, typer.Option(help='One row of the study only, such as "keep 0.1".')] = "",
     every: Annotated[bool, typer.Option("--every", help="Not only what other code has made.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    device: DeviceOption = "auto",
     dataset: DatasetOption = "",
-    workers: Annotated[int, typer.Option(min=1, help="Processes on a CPU, one torch thread each.")] = 2,
+    workers: WorkersOption = 2,
     store: StoreOption = "",
 ) -> None:
     """Make units again and stamp those that come out as their records say; exit code 1 if some do not."""

@@ -14,6 +14,7 @@ from bioinspired.keys import key, number
 from bioinspired.records import Store, checkout, pack
 from bioinspired.results import read
 from bioinspired.studies.sleep import FOR_ATTACKS, FOR_DISTORTIONS, A, B, scaled
+from bioinspired.tables import differences
 from bioinspired.tables import sleep as tables
 from bioinspired.trials import Attack, Clean, Measurement, Study, Trial
 from bioinspired.trials.sleep import Coded, Distortion, FGSMScan, LabelScore, Rectified, Sleep, SleepLayers, SleepSearch
@@ -153,7 +154,7 @@ def test_differences_have_students_interval() -> None:
     """Differences 1, 2, 3, 4, 5: mean 3, s = 1.5811, t(.975, 4) = 2.7764, so 3 -+ 1.9633."""
     import pandas as pd
 
-    assert tables._difference(pd.Series([1.0, 2, 3, 4, 5])) == "+3.0 [+1.0, +5.0]"
+    assert differences.difference(pd.Series([1.0, 2, 3, 4, 5])) == "+3.0 [+1.0, +5.0]"
     assert tables._word(pd.Series([1.0, 2, 3, 4, 5])) == "higher (+3.0)"
     assert tables._word(pd.Series([-9.0, 9, 9])).startswith("undecided")
 

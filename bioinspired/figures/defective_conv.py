@@ -16,7 +16,6 @@ from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.figures.layout import WIDTH, finish, image, legend, nothing, palette, targets
 from bioinspired.keys import strength
-from bioinspired.results import Result
 from bioinspired.trials import Striking
 
 
@@ -198,12 +197,10 @@ def striking(chapter: Chapter, labels: Sequence[str], *, columns: int = 8) -> Fi
     return finish(figure)
 
 
-def _asked(chapter: Chapter, label: str) -> Result | None:
-    chosen = (r for r in chapter.results if r.label == label and isinstance(r.measurement.question, Striking))
-    return next(chosen, None)
-
-
 def _striking(chapter: Chapter, label: str) -> Mapping[str, NDArray[Any]] | None:
-    found = _asked(chapter, label)
-    arrays = None if found is None else found.artifact(chapter.store)
-    return arrays if arrays is not None and len(arrays["label"]) else None
+    """The arrays of a row's striking examples; None where there are none."""
+    for result in chapter.results:
+        if result.label == label and isinstance(result.measurement.question, Striking):
+            arrays = result.artifact(chapter.store)
+            return arrays if len(arrays["label"]) else None
+    return None

@@ -1,5 +1,6 @@
 """How tables look: HTML through pandas, so that a reader gets a real table."""
 
+import math
 from html import escape
 
 import pandas as pd
@@ -81,6 +82,11 @@ def with_interval(percent: float, n: int) -> str:
     """A percentage of n images with Wilson's 95 % interval."""
     low, high = wilson(round(percent * n / 100), n)
     return f"{percent:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+def number(value: float) -> str:
+    """Three digits, or a sign for what no step reached."""
+    return "∞" if math.isinf(value) else NOTHING if math.isnan(value) else f"{value:.3g}"
 
 
 def _is_number(value: object) -> bool:

@@ -15,7 +15,8 @@ from bioinspired.claims import load
 from bioinspired.claims.statistics import paired as paired_effect
 from bioinspired.records import checkout
 from bioinspired.results import Result
-from bioinspired.tables.layout import NOTHING, SPREAD, badge, spread, table
+from bioinspired.tables.differences import LEVEL, difference, minus
+from bioinspired.tables.layout import NOTHING, SPREAD, badge, number, spread, table
 from bioinspired.trials import Distance
 
 SETS = ("A", "B")
@@ -27,8 +28,6 @@ GROUPS = {
     "distortions": "searched\nfor distortions",
 }
 """What the rows of the deciding figure stand for, by the trial's factor `sleep`."""
-
-LEVEL = 0.05  # two-sided, of the intervals of paired differences
 
 
 def deciding_frame(chapter: Chapter) -> pd.DataFrame:
@@ -67,10 +66,10 @@ def paired(chapter: Chapter) -> Styler:
         for row in dict.fromkeys(frame.loc[frame["group"] == group, "row"]):
             if row == "sleep":
                 continue
-            minus = _minus(frame, group, row)
-            cells = {m: _difference(minus[m].dropna()) for m in MEASURES}
+            less = minus(frame[frame["group"] == group], row, list(MEASURES))
+            cells = {m: difference(less[m]) for m in MEASURES}
             name = GROUPS[group].replace("\n", " ")
-            rows.append({"sleep": name, "minus": row, **cells, "seeds": len(minus)})
+            rows.append({"sleep": name, "minus": row, **cells, "seeds": len(less)})
     caption = "Sleep minus another change of the same waking network, in points, with 95 % intervals over seeds."
     return table(pd.DataFrame(rows, columns=["sleep", "minus", *MEASURES, "seeds"]), caption)
 
@@ -120,8 +119,8 @@ def distances(chapter: Chapter) -> Styler:
         {
             "attack": attack,
             "network": network,
-            "median, all images": _number(mine["all"]),
-            "median, first right": _number(mine["right"]),
+            "median, all images": number(mine["all"].mean()),
+            "median, first right": number(mine["right"].mean()),
             "success, %": f"{mine['success'].mean():.0f}",
             "unit": mine["unit"].iloc[0],
             "images": int(mine["n"].iloc[0]),
@@ -325,36 +324,14 @@ def _mean(values: "pd.Series[float]") -> str:
     return f"{values.mean():.1f}{deviation} ({len(values)})"
 
 
-def _minus(frame: pd.DataFrame, group: str, row: str) -> pd.DataFrame:
-    """Sleep minus another row of a group of `deciding_frame`, by seed; a column for each measure."""
-    here = frame[frame["group"] == group]
-    slept, other = (here[here["row"] == name].set_index("seed")[list(MEASURES)] for name in ("sleep", row))
-    seeds = slept.index.intersection(other.index)
-    return slept.loc[seeds] - other.loc[seeds]
-
-
-def _difference(values: "pd.Series[float]") -> str:
-    if values.empty:
-        return NOTHING
-    if len(values) < 3:
-        return f"{values.mean():+.1f}"
-    low, high = paired_effect(values.tolist()).interval(LEVEL / 2)
-    return f"{values.mean():+.1f} [{low:+.1f}, {high:+.1f}]"
-
-
-def _number(values: "pd.Series[float]") -> str:
-    mean = float(values.mean())
-    return "∞" if math.isinf(mean) else NOTHING if math.isnan(mean) else f"{mean:.3g}"
-
-
 def reading(chapter: Chapter) -> str:
     """What the paired differences say of sleep and of what might do the same, as a Markdown list."""
     frame = deciding_frame(chapter)
     lines = []
     for group, row, words in COMPARISONS:
-        minus = _minus(frame, group, row)
-        if group in SETS or len(minus):
-            found = [f"{m} {_word(minus[m].dropna())}" for m in MEASURES]
+        less = minus(frame[frame["group"] == group], row, list(MEASURES))
+        if group in SETS or len(less):
+            found = [f"{m} {_word(less[m].dropna())}" for m in MEASURES]
             lines.append(f"- {words}: {'; '.join(found)}.")
     return "\n".join(lines)
 

@@ -11,8 +11,7 @@ from bioinspired import studies
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.results import Result
-from bioinspired.tables.layout import NOTHING, SPREAD, spread, table
-from bioinspired.tables.sleep_patches import number
+from bioinspired.tables.layout import NOTHING, SPREAD, number, spread, table
 
 NOT_TESTED = "not tested: no features"
 

@@ -8,15 +8,14 @@ from pandas.io.formats.style import Styler
 
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
-from bioinspired.claims.statistics import paired as paired_effect
 from bioinspired.results import Result
-from bioinspired.tables.layout import NOTHING, table
+from bioinspired.tables.differences import difference, minus
+from bioinspired.tables.layout import NOTHING, number, table
 
 MEASURES = {"clean": "clean, %", "linf": "smallest Linf change", "noise": "noise, %"}
 DIGITS = {"clean": 1, "linf": 3, "noise": 1}
 NOISE = "noise 0.3"
 COLUMNS = ["overlap", "row", "seed", "clean", "scan", "linf", "boundary", "noise"]
-LEVEL = 0.05  # two-sided, of the intervals of paired differences
 
 
 def networks(chapter: Chapter) -> pd.DataFrame:
@@ -63,9 +62,9 @@ def paired(chapter: Chapter) -> Styler:
         for row in dict.fromkeys(frame.loc[frame["overlap"] == overlap, "row"]):
             if row == "sleep":
                 continue
-            minus = _minus(frame, overlap, row)
-            cells = {title: _difference(minus[name], DIGITS[name]) for name, title in MEASURES.items()}
-            shown.append({"overlap": overlap, "sleep minus": row, **cells, "seeds": len(minus)})
+            less = minus(frame[frame["overlap"] == overlap], row, list(MEASURES))
+            cells = {title: difference(less[name], DIGITS[name]) for name, title in MEASURES.items()}
+            shown.append({"overlap": overlap, "sleep minus": row, **cells, "seeds": len(less)})
     caption = (
         "Sleep minus another change of the same waking network, with 95 % intervals over seeds. The Linf distance is "
         "the median over all four images, one that is answered wrong counting as 0; noise has the variance 0.3."
@@ -112,25 +111,3 @@ def cells(chapter: Chapter) -> Styler:
         "over all images, then over seeds; an image answered wrong counts as 0; ∞: not fooled by any step of it."
     )
     return table(pd.DataFrame(shown), caption)
-
-
-def _minus(frame: pd.DataFrame, overlap: int, row: str) -> pd.DataFrame:
-    here = frame[frame["overlap"] == overlap]
-    slept, other = (here[here["row"] == name].set_index("seed")[list(MEASURES)] for name in ("sleep", row))
-    seeds = slept.index.intersection(other.index)
-    return slept.loc[seeds] - other.loc[seeds]
-
-
-def _difference(values: "pd.Series[float]", digits: int) -> str:
-    values = values.dropna()
-    if values.empty:
-        return NOTHING
-    if len(values) < 3:
-        return f"{values.mean():+.{digits}f}"
-    low, high = paired_effect(values.tolist()).interval(LEVEL / 2)
-    return f"{values.mean():+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
-
-
-def number(value: float) -> str:
-    """Three digits, or a sign for what no step reached."""
-    return "∞" if math.isinf(value) else NOTHING if math.isnan(value) else f"{value:.3g}"
