@@ -24,6 +24,7 @@ from bioinspired.attacks.gradient import pgd
 from bioinspired.attacks.guard import Adapter, Task, guarded
 from bioinspired.attacks.norms import ball
 from bioinspired.attacks.result import Result
+from bioinspired.attacks.slices import sliced
 from bioinspired.defenses.thresholds import differentiated
 from bioinspired.keys import number
 from bioinspired.outcome import Asked, Model, Outcome, bits, mean, numbers
@@ -38,7 +39,8 @@ def ask(question: Direct, asked: Asked) -> Outcome:
     With `last` there are values instead of bits: 100 where an image stands, else 0.
     """
     x, y = asked.images[-(question.last or 0) :], asked.labels[-(question.last or 0) :]
-    standing = Standing(asked.model, x, y, question.draws, asked.generator)
+    model = sliced(asked.model, x.device)
+    standing = Standing(model, x, y, question.draws, asked.generator)
     found = {}
     thresholds = {"linf": number(question.linf), "l2": number(question.l2), "l0": float(question.l0)}
     for norm in thresholds if question.norm == "all" else (question.norm,):
@@ -51,7 +53,7 @@ def ask(question: Direct, asked: Asked) -> Outcome:
         if question.widths and question.norm != "all":
             found["identity"] = bits(standing.left)
         for width in question.widths:
-            with differentiated(asked.model, number(width)):
+            with differentiated(model, number(width)):
                 _search(standing, norm, eps, question, asked.generator)
                 if norm != "l0":
                     _climb(standing, norm, eps, question, asked.generator, targeted=False)

@@ -6,6 +6,7 @@ from torch import Tensor
 from bioinspired.answers import correct
 from bioinspired.attacks.forty_two import run, sizes
 from bioinspired.attacks.members import member
+from bioinspired.attacks.slices import sliced
 from bioinspired.keys import number
 from bioinspired.outcome import Asked, Outcome, bits, mean
 from bioinspired.trials.dim import Member
@@ -22,11 +23,12 @@ def ask(question: Member, asked: Asked) -> Outcome:
     image was wrong already, infinite where nothing was found.
     """
     x, y = asked.images, asked.labels
+    model = sliced(asked.model, x.device)
     thresholds = {"linf": number(question.linf), "l2": number(question.l2), "l0": float(question.l0)}
     base = (thresholds | {"l1": L1}).get(member(question.name).norm, thresholds["l2"])
     result = run(
         question.name,
-        asked.model,
+        model,
         x,
         y,
         epsilons=[number(share) * base for share in question.grid],
@@ -34,7 +36,7 @@ def ask(question: Member, asked: Asked) -> Outcome:
         searches=question.searches,
         generator=asked.generator,
     )
-    right = correct(asked.model, x, y)
+    right = correct(model, x, y)
     found = sizes(result.x_adv - x)
     distances = {norm: _distance(found[norm], right, result.success) for norm in thresholds}
     return Outcome(
