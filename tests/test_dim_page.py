@@ -19,7 +19,7 @@ from bioinspired.trials.dim import Direct, InternalErrors, LogitScale, Member
 
 PICTURES = ("curves", "heat", "guesses", "scales", "errors", "strip")
 N = 200
-STANDS = {"DIM": 0.3, "pgd-trained": 0.6, "Binary CNN": 0.3, "class PCA": 0.05, "K1 code": 0.5}
+STANDS = {"DIM": 0.3, "pgd-trained": 0.6, "Binary CNN": 0.3, "class PCA": 0.05, "K1 code": 0.5, "K9 noise": 0.3}
 
 
 def share(trial, measurement):
@@ -87,10 +87,11 @@ def _arrays():
 
 @pytest.fixture(scope="module")
 def study():
-    """Full scale with what the pages compare, one seed of each."""
+    """Full scale with what the pages compare, one seed of each; a second DIM that images are moved from."""
     whole = dim.trials("full", "mnist", None)
     kept = [t for t in whole.trials if t.label in ("standard", *STANDS) and t.network.seed < 1]
-    return dataclasses.replace(whole, trials=tuple(kept))
+    second = next(t for t in whole.trials if t.label == "DIM" and t.network.seed == 1)
+    return dataclasses.replace(whole, trials=(*kept, dataclasses.replace(second, measurements=())))
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +217,30 @@ def test_our_medians_and_rates_stand_beside_the_curves(full):
     assert tables.ours(full, cells["abs/madry/l2/median"]) == pytest.approx(5.5)
     assert tables.ours(full, cells["abs/cnn/linf/0.3"]) == 0
     assert tables.ours(full, cells["abs/abs/l2/1.5"]) is None
+
+
+def test_attacks_that_know_stand_in_one_order_and_longer_ones_do_not_count_as_ordinary(full):
+    shown = tables.knowing(full).data
+    of_dim = list(dict.fromkeys(shown[shown["network"] == "DIM"]["attack"]))
+    assert of_dim == [
+        "direct: margin and smallest perturbation",
+        "direct: margin and smallest perturbation; 1000 steps, restarts: 10",
+        "direct: margin and smallest perturbation; 100 steps, restarts: 10",
+        "PGD in double precision",
+        "AutoAttack",
+        "latent descent",
+        "collision",
+        "identity backward",
+        "HopSkipJump from the nearest image of another class",
+        "Square, which sees scores only",
+        "SPSA, which estimates gradients from scores",
+        "moved from standard",
+        "moved from Binary CNN",
+        "moved from pgd-trained",
+        "moved from DIM, another seed",
+    ]
+    assert set(shown[shown["attack"] == "direct, means over draws"]["network"]) == {"K9 noise"}
+    assert not tables._of_direct(full)["name"].str.contains("x 10").any()
 
 
 # The study

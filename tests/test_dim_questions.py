@@ -1,5 +1,6 @@
 """The DIM chapter's questions on models whose answers can be worked out."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -74,6 +75,8 @@ def test_the_last_images_are_those_that_training_held_out():
 def test_names_say_norm_and_thresholds():
     assert Direct(norm="linf", linf="0.15").name == "linf 0.15"
     assert Direct(norm="l0").name == "l0 12"
+    assert Direct(norm="l2", steps=1_000, restarts=10).name == "l2 1.5, 1000 steps x 10"
+    assert Direct(norm="l2", restarts=4, last=9).name == "l2 1.5, 100 steps x 4 held out"
     assert Direct(norm="all").name == "all 0.3 1.5 12"
 
 
@@ -219,11 +222,15 @@ def toy():
     return trained()
 
 
-@pytest.mark.parametrize("name", ["latent descent", "collision", "identity backward"])
+ADAPTIVE = ("latent descent", "collision", "identity backward", "double precision", "nearest start")
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
 def test_adaptive_attacks_fool_with_room_and_do_not_without(name, toy):
     model, x, y = toy
+    steps = 2 if name == "nearest start" else 40
     outcomes = {
-        eps: adaptive.ask(Adaptive(name=name, norm="l2", eps=eps, steps=40), asked(model, x, y)).bits["correct"]
+        eps: adaptive.ask(Adaptive(name=name, norm="l2", eps=eps, steps=steps), asked(model, x, y)).bits["correct"]
         for eps in ("0.01", "8")
     }
     assert outcomes["0.01"].all()
@@ -231,11 +238,31 @@ def test_adaptive_attacks_fool_with_room_and_do_not_without(name, toy):
 
 
 def test_adaptive_attacks_need_the_parts():
-    for name in ("latent descent", "collision", "identity backward"):
+    for name in ADAPTIVE:
         with pytest.raises(UserError, match="such a network"):
             adaptive.ask(Adaptive(name=name, norm="l2", eps="1"), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y))
     with pytest.raises(UserError, match="such a network"):
         internal_errors.ask(InternalErrors(), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y))
+
+
+def test_double_precision_is_that_of_a_copy(toy):
+    model, x, y = deepcopy(toy[0]), toy[1], toy[2]
+    seen = []
+    model.network.register_forward_hook(lambda module, given, made: seen.append(made.dtype))
+    question = Adaptive(name="double precision", norm="linf", eps="0.01", steps=3)
+    adaptive.ask(question, asked(model, x, y))
+    assert seen.count(torch.float64) > 3
+    assert seen[-2:] == [torch.float32, torch.float32], "what is found is judged on the network itself"
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+
+
+def test_a_walk_starts_at_the_nearest_image_of_another_class_and_needs_one(toy):
+    model, x, y = toy
+    chosen = adaptive._nearest_of_another_class(x, y)
+    assert (y[chosen] != y).all()
+    for name in ("collision", "nearest start"):
+        with pytest.raises(UserError, match="ask about more images"):
+            adaptive.ask(Adaptive(name=name, norm="l2", eps="1", steps=2), asked(model, x[y == 0], y[y == 0]))
 
 
 def test_the_table_of_errors_has_its_smallest_on_the_diagonal(toy):

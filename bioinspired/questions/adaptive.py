@@ -1,11 +1,16 @@
-"""Attacks that know the parts of Denoised Internal Models. Each is judged at a radius, on the whole model.
+"""Attacks that know Denoised Internal Models. Each is judged at a radius, on the whole model.
 
 latent descent      a line from the image towards what the runner-up's autoencoder makes of it, then a bisection: the
                     idea of the ABS paper's own attack
 collision           the denoiser's output is driven to that of the nearest image of another class
 identity backward   PGD on the margin with the identity in the place of the denoiser's gradient (BPDA)
+double precision    PGD on the margin in double precision, where sigmoids still have a gradient that single precision
+                    rounds to zero
+nearest start       HopSkipJump, which sees answers only, from the nearest attacked image of another class
 """
 
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,16 +18,19 @@ from torch import Tensor
 
 from bioinspired.answers import correct
 from bioinspired.attacks.bpda import bpda, identity
+from bioinspired.attacks.entry import library
 from bioinspired.attacks.gradient import pgd
+from bioinspired.attacks.guard import Adapter, Task, guarded
 from bioinspired.attacks.norms import ball, per_image
 from bioinspired.defenses.dim.model import DenoisedInternalModels
 from bioinspired.errors import UserError
 from bioinspired.keys import number
-from bioinspired.outcome import Asked, Outcome, bits
+from bioinspired.outcome import Asked, Model, Outcome, bits, mean
 from bioinspired.trials.dim import Adaptive
 
 BISECTIONS = 12
 STEP = 0.1  # of an ascent, in units of eps
+FAR = 1e9  # no ball: what is found is judged here
 
 
 def ask(question: Adaptive, asked: Asked) -> Outcome:
@@ -32,7 +40,7 @@ def ask(question: Adaptive, asked: Asked) -> Outcome:
         raise UserError(f"{question.name} needs the parts of Denoised Internal Models: ask it of such a network.")
     x, y, eps = asked.images, asked.labels, number(question.eps)
     attack = _ATTACKS[question.name]
-    x_adv, forwards, backwards = attack(asked.model, inner, x, y, question, eps)
+    x_adv, forwards, backwards = attack(asked, inner, question, eps)
     fits = ball(question.norm).size(x_adv - x) <= eps * (1 + 1e-5)
     standing = correct(asked.model, x, y) & ~(fits & ~correct(asked.model, x_adv, y))
     return Outcome(bits={"correct": bits(standing)}, forwards=forwards + 2, backwards=backwards)
@@ -41,8 +49,8 @@ def ask(question: Adaptive, asked: Asked) -> Outcome:
 Found = tuple[Tensor, float, float]
 
 
-def _latent_descent(model: Any, inner: DenoisedInternalModels, x: Tensor, y: Tensor, question: Adaptive,
-                    eps: float) -> Found:  # fmt: skip
+def _latent_descent(asked: Asked, inner: DenoisedInternalModels, question: Adaptive, eps: float) -> Found:
+    model, x, y = asked.model, asked.images, asked.labels
     with torch.no_grad():
         logits = model(x)
         runner_up = logits.scatter(1, y[:, None], -torch.inf).argmax(1)
@@ -68,14 +76,10 @@ def _latent_descent(model: Any, inner: DenoisedInternalModels, x: Tensor, y: Ten
     return torch.lerp(x, goal, per_image(torch.where(found, high, 0.0), x)), question.steps + BISECTIONS + 2.0, 0.0
 
 
-def _collision(model: Any, inner: DenoisedInternalModels, x: Tensor, y: Tensor, question: Adaptive,
-               eps: float) -> Found:  # fmt: skip
-    others = y[None] != y[:, None]
-    if not bool(others.any(1).all()):
-        raise UserError("A collision needs an image of another class for each: ask about more images.")
-    nearest = torch.cdist(x.flatten(1), x.flatten(1)).masked_fill(~others, torch.inf).argmin(1)
+def _collision(asked: Asked, inner: DenoisedInternalModels, question: Adaptive, eps: float) -> Found:
+    x = asked.images
     with torch.no_grad():
-        wanted = inner.denoised(x)[nearest]
+        wanted = inner.denoised(x)[_nearest_of_another_class(x, asked.labels)]
     sphere = ball(question.norm)
     x_adv = x.clone()
     for _ in range(question.steps):
@@ -86,8 +90,14 @@ def _collision(model: Any, inner: DenoisedInternalModels, x: Tensor, y: Tensor, 
     return x_adv, float(question.steps), float(question.steps)
 
 
-def _identity_backward(model: Any, inner: DenoisedInternalModels, x: Tensor, y: Tensor, question: Adaptive,
-                       eps: float) -> Found:  # fmt: skip
+def _nearest_of_another_class(x: Tensor, y: Tensor) -> Tensor:
+    others = y[None] != y[:, None]
+    if not bool(others.any(1).all()):
+        raise UserError("Every image needs one of another class to go to: ask about more images.")
+    return torch.cdist(x.flatten(1), x.flatten(1)).masked_fill(~others, torch.inf).argmin(1)
+
+
+def _identity_backward(asked: Asked, inner: DenoisedInternalModels, question: Adaptive, eps: float) -> Found:
     if inner.denoiser is None or inner.reads != "image" or inner.target != "read":
         raise UserError("The identity can stand for the denoiser only where the internal models read its image.")
     through = bpda(inner.denoised, identity)
@@ -97,12 +107,40 @@ def _identity_backward(model: Any, inner: DenoisedInternalModels, x: Tensor, y: 
         made: Tensor = inner.models(u)
         return -inner.logit_scale * (made - u).square().mean(2).T / inner.scale
 
+    return _ascent(scores, asked.images, asked.labels, question, eps)
+
+
+def _double_precision(asked: Asked, inner: DenoisedInternalModels, question: Adaptive, eps: float) -> Found:
+    model = deepcopy(inner).double()
+    x_adv, forwards, backwards = _ascent(model, asked.images.double(), asked.labels, question, eps)
+    return x_adv.to(asked.images), forwards, backwards
+
+
+def _ascent(scores: Model, x: Tensor, y: Tensor, question: Adaptive, eps: float) -> Found:
     result = pgd(scores, x, y, norm=question.norm, eps=eps, steps=question.steps, step_size=STEP * eps, loss="margin")
-    return result.x_adv, float(result.forwards.double().mean()), float(result.backwards.double().mean())
+    return result.x_adv, mean(result.forwards), mean(result.backwards)
+
+
+def _nearest_start(asked: Asked, inner: DenoisedInternalModels, question: Adaptive, eps: float) -> Found:
+    attack = partial(_hop_skip_jump, question.steps)
+    result = guarded(attack, asked.model, asked.images, asked.labels, name="HopSkipJump", norm=question.norm, eps=FAR,
+                     generator=asked.generator)  # fmt: skip
+    return result.x_adv, mean(result.forwards), mean(result.backwards)
+
+
+def _hop_skip_jump(steps: int, adapter: Adapter, x: Tensor, y: Tensor, task: Task) -> Tensor:
+    foolbox = library("foolbox")
+    target = foolbox.PyTorchModel(adapter, bounds=(0, 1), device=x.device)
+    start = x[_nearest_of_another_class(x, y)]  # all are answered right, so that each start is answered wrong
+    made = foolbox.attacks.HopSkipJumpAttack(steps=steps, constraint=task.norm)
+    found: Tensor = made(target, x, y, starting_points=start, epsilons=None)[0]
+    return found
 
 
 _ATTACKS = {
     "latent descent": _latent_descent,
     "collision": _collision,
     "identity backward": _identity_backward,
+    "double precision": _double_precision,
+    "nearest start": _nearest_start,
 }

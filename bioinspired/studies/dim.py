@@ -10,8 +10,9 @@ Rows, by how many seeds they are trained with:
 Every row is asked: clean images, Gaussian noise, and which images stand in all three norms against direct attacks. Main
 rows and controls besides: the same norm by norm, PGD on the margin over epsilon. Rows of `member_rows` on the first
 seed (main rows and controls on every seed at full scale): each of the 42. DIM and the knobs: direct attacks on images
-that training held out, by which a reconstruction is chosen. DIM, once: the logit scale, attacks that know its parts,
-AutoAttack, transfer, checks, errors class by class; Square also of the other networks that the page shows.
+that training held out, by which a reconstruction is chosen. DIM, once: the logit scale, attacks that know it, direct
+attacks with ten restarts, AutoAttack, SPSA, transfer, checks, errors class by class; Square also of the other networks
+that the page shows.
 
 The 42 in three groups, by the passes that they take (n images, by seeds; L: at laptop scale, F: at full scale):
 
@@ -78,11 +79,14 @@ SMALL = DIM(denoiser_widths=(256, 64), model_widths=(64, 8))
 WIDE = DIM()
 SHOWN = ("standard", "DIM", "Binary CNN", "pgd-trained")
 MAIN = ("standard", "DIM", "pgd-trained", "Binary CNN")
-ADAPTIVE: tuple[Literal["latent descent", "collision", "identity backward"], ...] = (
+ADAPTIVE: tuple[Literal["latent descent", "collision", "identity backward", "double precision"], ...] = (
     "latent descent",
     "collision",
     "identity backward",
+    "double precision",
 )
+HOPS = 20  # steps of HopSkipJump from the nearest image of another class
+LONG_STEPS, MANY_RESTARTS = 1_000, 10  # of direct attacks on the images that `hardest` counts
 SOFTER = ("0.3", "1")  # widths in the backward pass, of a step of width 0.1
 FACTORS = ("0.01", "1", "100")  # of the logits, which are of size 100 times the error already
 
@@ -154,6 +158,7 @@ class Setting:
     member_rows: tuple[str, ...] = ("standard", "DIM", "pgd-trained", "Binary CNN", "class PCA")
     every_seed: bool = False
     auto_images: int
+    hardest: int = 0
     checked: int
     knobs: tuple[str, ...] | None = None
     changes: str
@@ -234,6 +239,7 @@ MNIST = Setting(
     member_images=(1_000, 200, 50),
     every_seed=True,
     auto_images=200,
+    hardest=50,
     checked=100,
     changes="Thresholds are those of the ABS paper, networks the smaller of two sizes.",
 )
@@ -282,8 +288,7 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
             network = _network(setting, row, seed)
             asked = _questions(setting, row, seed)
             if row.label == "DIM" and seed == row.seeds[0]:
-                twin = _network(setting, _rows(setting)[0], seed)
-                asked += _once(setting, twin)
+                asked += _once(setting, seed)
             factors = {"knob": row.knob}
             out.append(Trial(network=network, label=row.label, measurements=asked, factors=factors, tier=row.tier))
     return Study(
@@ -415,8 +420,12 @@ def group(listed: Listed) -> int:
     return 2 if listed.forwards >= EXPENSIVE else 1 if listed.forwards > LONG else 0
 
 
-def _once(setting: Setting, twin: Network) -> tuple[Measurement, ...]:
+def _once(setting: Setting, seed: int) -> tuple[Measurement, ...]:
     """What the first DIM is asked besides."""
+    rows = {row.label: row for row in _rows(setting)}
+    twin = _network(setting, rows["standard"], seed)
+    others = [_network(setting, rows[label], seed) for label in ("Binary CNN", "pgd-trained")]
+    others += [_network(setting, rows["DIM"], other) for other in setting.seeds if other != seed][:1]
     asked = [Measurement(question=InternalErrors(), images=Images(n=setting.direct_images))]
     few = Images(n=setting.norm_images)
     steps = setting.direct.steps
@@ -431,13 +440,24 @@ def _once(setting: Setting, twin: Network) -> tuple[Measurement, ...]:
         attacks.append(LogitScale(name="carlini_wagner", factor=factor, norm="l2", eps=setting.l2, steps=steps))
         attacks.append(LogitScale(name="fmn", factor=factor, norm="l2", eps=setting.l2, steps=steps))
     asked += [Measurement(question=attack, images=few) for attack in attacks]
-    asked.append(Measurement(question=_margin(setting, setting.linf), images=few, sources=(twin,)))
+    moved = _margin(setting, setting.linf)
+    asked += [Measurement(question=moved, images=few, sources=(source,)) for source in (twin, *others)]
     if setting.auto_images:
         small = Images(n=setting.auto_images)
         asked += [
             Measurement(question=Attack(name="autoattack", eps=setting.linf), images=small),
             Measurement(question=Attack(name="autoattack", eps=setting.l2, norm="l2"), images=small),
+            Measurement(question=Attack(name="torchattacks.SPSA", eps=setting.linf), images=small),
         ]
+        for norm, eps in balls:
+            walk = Adaptive(name="nearest start", norm=norm, eps=eps, steps=HOPS)
+            asked.append(Measurement(question=walk, images=small))
+    if setting.hardest:
+        hard = Images(n=setting.hardest)
+        untargeted = replace(setting.direct, targeted=False, steps=LONG_STEPS, restarts=MANY_RESTARTS)
+        pointwise = replace(setting.direct, norm="l0", restarts=MANY_RESTARTS)
+        direct = (*(replace(untargeted, norm=norm) for norm, _ in balls), pointwise)
+        asked += [Measurement(question=question, images=hard) for question in direct]
     if setting.checked:
         checks = Checked(eps=setting.linf)
         asked.append(Measurement(question=checks, images=Images(n=setting.checked), sources=(twin,)))

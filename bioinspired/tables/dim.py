@@ -23,6 +23,9 @@ RIVALS = ("pgd-trained", "Binary CNN", "class PCA")
 FIXED = ("class PCA", "nearest neighbour")
 """Networks without randomness: one of each, whatever the seeds."""
 
+RANDOM = "K9 noise"
+"""The row that draws random numbers when it answers."""
+
 ROUNDED = 1.001  # distances are kept with three digits, so that one at a threshold may seem above it
 MARGIN = 2.0  # points below which a difference does not count
 
@@ -167,8 +170,7 @@ def worst(chapter: Chapter) -> Styler:
 
 def direct(chapter: Chapter) -> Styler:
     """Every row of the study against direct attacks."""
-    frame = chapter.frame[chapter.frame["kind"] == "direct"]
-    frame = frame[~frame["name"].str.endswith("held out")]
+    frame = _of_direct(chapter)
     made = {"clean": spread(chapter.frame[chapter.frame["kind"] == "clean"], "unconditional")}
     made["noise"] = spread(chapter.frame[chapter.frame["name"] == "gaussian_noise_clipped"], "unconditional")
     for norm in (*NORMS, "all"):
@@ -261,32 +263,55 @@ def _compared(ours: float, theirs: float, n: int) -> str:
     return f"{'better' if gap > 0 else 'worse'} ({gap:+.1f} points)"
 
 
+KNOWING = {
+    "direct": "direct: margin and smallest perturbation",
+    "double precision": "PGD in double precision",
+    "autoattack": "AutoAttack",
+    "latent descent": "latent descent",
+    "collision": "collision",
+    "identity backward": "identity backward",
+    "nearest start": "HopSkipJump from the nearest image of another class",
+    "square": "Square, which sees scores only",
+    "torchattacks.SPSA": "SPSA, which estimates gradients from scores",
+    "moved": "moved from",
+    "draws": "direct, means over draws",
+}
+"""The attacks of `knowing` in its order, and what they are called there."""
+
+
 def knowing(chapter: Chapter) -> Styler:
-    """Attacks that know what they attack, and one that sees scores only, on the first seed: which images stand."""
+    """Attacks that know what they attack, and those that see answers only, on the first seed: which images stand."""
     firsts = {trial.label: trial.network.seed for trial in reversed(chapter.study.trials)}
     rows = []
     for _, row in chapter.frame.iterrows():
-        name = _knowing(row) if firsts.get(row["label"]) == row["seed"] else ""
-        if name:
+        which = _knowing(row) if firsts.get(row["label"]) == row["seed"] else ""
+        if which:
             norm = str(row["norm"]) or str(row["name"]).split()[0]
-            stand = with_interval(row["unconditional"], row["n"])
-            rows.append({"network": row["label"], "attack": name, "norm": WORDS[norm], "images": row["n"],
-                         "stand, %": stand})  # fmt: skip
+            rows.append({"network": row["label"], "attack": KNOWING[which] + _detail(row), "which": which,
+                         "norm": WORDS.get(norm, "all three"), "images": row["n"],
+                         "stand, %": with_interval(row["unconditional"], row["n"])})  # fmt: skip
+    rows.sort(key=lambda row: list(KNOWING).index(str(row["which"])))
     caption = "Attacks that know the model, on one network each: percent of images that stand, with 95 % intervals."
     return table(pd.DataFrame(rows, columns=["network", "attack", "norm", "images", "stand, %"]), caption)
 
 
 def _knowing(row: "pd.Series[Any]") -> str:
+    """Which of `KNOWING` a row is; "" for none."""
     kind, name = str(row["kind"]), str(row["name"])
-    if kind == "direct" and row["label"] == "DIM" and not name.startswith("all"):
-        return "direct: margin and smallest perturbation"
-    if kind == "adaptive":
-        return name
-    if kind == "attack" and name in ("autoattack", "square"):
-        return {"autoattack": "AutoAttack", "square": "Square, which sees scores only"}[name]
+    if kind == "direct" and not name.endswith("held out"):
+        of_dim = row["label"] == "DIM" and not name.startswith("all")
+        return "direct" if of_dim else "draws" if row["label"] == RANDOM else ""
     if kind == "attack" and row["source"]:
-        return "moved from the undefended network"
-    return ""
+        return "moved"
+    return name if kind in ("adaptive", "attack") and name in KNOWING else ""
+
+
+def _detail(row: "pd.Series[Any]") -> str:
+    """What else is to be said of an attack: the network that its images were made on, or a longer budget."""
+    if row["source"]:
+        return f" {row['source']}" + (", another seed" if row["source"] == row["label"] else "")
+    budget = str(row["name"]).partition(", ")[2] if row["kind"] == "direct" else ""
+    return budget and f"; {budget.replace(' x ', ', restarts: ')}"
 
 
 def scale_frame(chapter: Chapter) -> pd.DataFrame:
@@ -333,16 +358,22 @@ def ours(chapter: Chapter, cell: Cell) -> float | None:
     return float(np.mean(medians)) if np.isfinite(medians).all() else None
 
 
+def _of_direct(chapter: Chapter) -> pd.DataFrame:
+    """Rows of direct attacks on test images, without those of a longer budget on a few images."""
+    rows = chapter.frame[chapter.frame["kind"] == "direct"]
+    return rows[~rows["name"].str.endswith("held out") & ~rows["name"].str.contains(",")]
+
+
 def _direct(chapter: Chapter, label: str, norm: str) -> float | None:
     """Percent of images that stand against direct attacks; mean over the seeds of a label."""
-    rows = chapter.frame[(chapter.frame["kind"] == "direct") & (chapter.frame["label"] == label)]
-    rows = rows[rows["name"].str.startswith(norm) & ~rows["name"].str.endswith("held out")]
+    rows = _of_direct(chapter)
+    rows = rows[(rows["label"] == label) & rows["name"].str.startswith(norm)]
     values: Sequence[float] = list(rows["unconditional"].dropna())
     return float(np.mean(values)) if values else None
 
 
 def _images(chapter: Chapter) -> int:
-    rows = chapter.frame[(chapter.frame["kind"] == "direct") & ~chapter.frame["name"].str.endswith("held out")]
+    rows = _of_direct(chapter)
     return int(rows["n"].max()) if len(rows) else 0
 
 

@@ -7,6 +7,9 @@ from bioinspired.keys import Strength
 from bioinspired.trials.networks import Defense
 from bioinspired.trials.questions import Question
 
+BUDGET = 100, 3
+"""Steps and restarts up to which direct attacks are called by their norm alone."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DIM(Defense):
@@ -117,18 +120,20 @@ class Direct(Question):
 
     @property
     def name(self) -> str:
-        """Norm and thresholds, such as "linf 0.3" or "all 0.3 1.5 12", and whether the images were held out."""
+        """Norm and thresholds, such as "linf 0.3" or "all 0.3 1.5 12"; a budget above `BUDGET`; whether held out."""
         own = {"linf": self.linf, "l2": self.l2, "l0": str(self.l0)}
         said = f"{self.linf} {self.l2} {self.l0}" if self.norm == "all" else own[self.norm]
-        return f"{self.norm} {said}" + ("" if self.last is None else " held out")
+        longer = self.steps > BUDGET[0] or self.restarts > BUDGET[1]
+        budget = f", {self.steps} steps x {self.restarts}" if longer else ""
+        return f"{self.norm} {said}{budget}" + ("" if self.last is None else " held out")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adaptive(Question):
-    """An attack that knows the parts of DIM; see `questions.adaptive`. `eps` is Euclidean for "l2"."""
+    """An attack that knows DIM; see `questions.adaptive`. `eps` is Euclidean for "l2"."""
 
     kind: ClassVar = "adaptive"
-    name: Literal["latent descent", "collision", "identity backward"]
+    name: Literal["latent descent", "collision", "identity backward", "double precision", "nearest start"]
     norm: Literal["linf", "l2"]
     eps: Strength
     steps: int = 50
