@@ -15,6 +15,7 @@ from bioinspired.keys import key
 from bioinspired.records import Store, pack
 from bioinspired.studies import dim
 from bioinspired.tables import dim as tables
+from bioinspired.tables import dim_reconstructions
 from bioinspired.trials.dim import Direct, InternalErrors, LogitScale, Member
 
 PICTURES = ("curves", "heat", "guesses", "scales", "errors", "strip")
@@ -118,7 +119,7 @@ def test_figures_are_drawn_from_nothing_and_from_everything(name, full, empty):
 def test_tables_are_made_from_nothing(empty):
     for name in ("member_table", "worst", "direct", "slopes", "knowing", "scales"):
         assert 'tabindex="0"' in getattr(tables, name)(empty).to_html(), "the keyboard can scroll it"
-    assert "Not measured yet" in tables.answer(empty)
+    assert "Not measured yet" in dim_reconstructions.answer(empty)
     assert tables.run(empty) == 0
 
 
@@ -136,7 +137,7 @@ def test_everything_is_shown_from_half_of_the_measurements(tmp_path, study, rest
         assert getattr(figures, name)(page).axes
     for name in ("member_table", "worst", "direct", "slopes", "knowing", "scales"):
         assert len(getattr(tables, name)(page).data)
-    assert tables.answer(page)
+    assert dim_reconstructions.answer(page)
 
 
 def test_the_worst_case_is_per_image_and_the_mean_flatters(full):
@@ -172,19 +173,44 @@ def test_images_that_only_some_members_saw_are_judged_by_those(tmp_path, study):
 
 
 def test_a_reconstruction_is_chosen_by_held_out_images_and_compared_with_each_rival(full):
-    assert tables.chosen(full) == "K1 code"
-    text = tables.answer(full)
+    assert dim_reconstructions.chosen(full) == "K1 code"
+    text = dim_reconstructions.answer(full)
     assert "between 30.0 % and 50.0 % of 200 test images" in text
-    assert "Against pgd-trained, which keeps 60.0 %: the chosen one is worse (-10.0 points)" in text
-    assert "Against Binary CNN, which keeps 30.0 %: the chosen one is better (+20.0 points)" in text
+    assert "Against pgd-trained, which keeps 60.0 %: the chosen one is worse (-10.0 points" in text
+    assert "Against Binary CNN, which keeps 30.0 %: the chosen one is better (+20.0 points" in text
     assert "Against class PCA, which keeps 5.0 %" in text
 
 
-def test_differences_that_the_images_leave_open_are_not_told_apart():
-    """50 against 45 % of 200: 1.96 sqrt(0.25 / 200 + 0.2475 / 200) is 9.8 points."""
-    assert tables._compared(50, 45, 200) == "not told apart from it (+5.0 points)"
-    assert tables._compared(50, 40, 200) == "better (+10.0 points)"
-    assert tables._compared(3, 1.5, 10**6) == "not told apart from it (+1.5 points)"
+def seeds_of(rates):
+    """Standing images of rows by label, [networks, images], with the first ones standing."""
+    rows = {label: np.stack([100.0 * first(rate, N) for rate in each]) for label, each in rates.items()}
+    return lambda chapter, label: rows.get(label)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        ([0.5], [0.5], "not told apart"),
+        ([0.5], [0.3], "better (+20.0 points"),
+        ([0.3], [0.5], "worse (-20.0 points"),
+        ([0.03], [0.015], "not told apart"),
+        ([0.3, 0.7], [0.3, 0.5], "not told apart"),
+        ([0.69, 0.7, 0.71], [0.5, 0.51, 0.49], "better (+20.0 points"),
+    ],
+)
+def test_better_is_said_where_seeds_and_images_leave_no_doubt(monkeypatch, full, ours, theirs, said):
+    monkeypatch.setattr(dim_reconstructions, "_standing", seeds_of({"a": ours, "b": theirs, "DIM": [0.5]}))
+    assert dim_reconstructions._compared(full, "a", "b").startswith(said)
+
+
+def test_a_reconstruction_that_was_trained_once_has_the_spread_of_dim(monkeypatch, full):
+    rates = {"a": [0.7], "class PCA": [0.5], "DIM": [0.3, 0.5]}
+    monkeypatch.setattr(dim_reconstructions, "_standing", seeds_of(rates))
+    gap, low, high = dim_reconstructions.interval(full, "a", "class PCA")
+    images = dim_reconstructions.image_deviation(np.stack([100.0 * first(0.7, N)]), np.stack([100.0 * first(0.5, N)]))
+    error = (np.var([30, 50], ddof=1) + images**2 / N) ** 0.5
+    assert gap == pytest.approx(20)
+    assert (high - low) / 2 == pytest.approx(12.706 * error, rel=1e-3)  # Student's t of one degree of freedom
 
 
 def test_the_least_over_scales_counts(full):
@@ -240,7 +266,7 @@ def test_attacks_that_know_stand_in_one_order_and_longer_ones_do_not_count_as_or
         "moved from DIM, another seed",
     ]
     assert set(shown[shown["attack"] == "direct, means over draws"]["network"]) == {"K9 noise"}
-    assert not tables._of_direct(full)["name"].str.contains("x 10").any()
+    assert not tables.of_direct(full)["name"].str.contains("x 10").any()
 
 
 # The study

@@ -18,16 +18,15 @@ from bioinspired.figures.layout import WIDTH, finish, image, legend, nothing
 from bioinspired.tables.dim import (
     ATTACKS,
     NORMS,
-    RIVALS,
     WORDS,
     labels,
     rate_of,
-    reconstructions,
     scale_frame,
     smallest,
     standing,
     thresholds,
 )
+from bioinspired.tables.dim_reconstructions import RIVALS, reconstructions
 
 SCALES = {"linf": "largest change", "l2": "Euclidean length", "l0": "changed values"}
 RANGES = {"linf": 0.5, "l2": 4.0, "l0": 40.0}

@@ -17,9 +17,6 @@ from bioinspired.trials.dim import Direct
 
 NORMS = ("linf", "l2", "l0")
 WORDS = {"linf": "Linf", "l2": "L2", "l0": "L0"}
-RIVALS = ("pgd-trained", "Binary CNN", "class PCA")
-"""What a reconstruction has to beat."""
-
 FIXED = ("class PCA", "nearest neighbour")
 """Networks without randomness: one of each, whatever the seeds."""
 
@@ -27,7 +24,6 @@ RANDOM = "K9 noise"
 """The row that draws random numbers when it answers."""
 
 ROUNDED = 1.001  # distances are kept with three digits, so that one at a threshold may seem above it
-MARGIN = 2.0  # points below which a difference does not count
 
 
 def judged(member: Member) -> str:
@@ -144,7 +140,7 @@ def worst(chapter: Chapter) -> Styler:
     for label in labels(chapter):
         each = [rate for member in MEMBERS if (rate := rate_of(chapter, label, member)) is not None]
         stands = standing(chapter, label)
-        direct = {norm: _direct(chapter, label, norm) for norm in (*NORMS, "all")}
+        direct = {norm: rate_of_direct(chapter, label, norm) for norm in (*NORMS, "all")}
         per_norm = [value for norm in NORMS if (value := direct[norm]) is not None]
         rows.append(
             {
@@ -170,7 +166,7 @@ def worst(chapter: Chapter) -> Styler:
 
 def direct(chapter: Chapter) -> Styler:
     """Every row of the study against direct attacks."""
-    frame = _of_direct(chapter)
+    frame = of_direct(chapter)
     made = {"clean": spread(chapter.frame[chapter.frame["kind"] == "clean"], "unconditional")}
     made["noise"] = spread(chapter.frame[chapter.frame["name"] == "gaussian_noise_clipped"], "unconditional")
     for norm in (*NORMS, "all"):
@@ -203,64 +199,6 @@ def slopes(chapter: Chapter) -> Styler:
     )
     columns = ["network", "norm", "networks", "identity", "with the slopes"]
     return table(pd.DataFrame(shown, columns=columns), caption)
-
-
-def reconstructions(chapter: Chapter) -> pd.DataFrame:
-    """One row per reconstruction of DIM: label, knob, percent that stand on held-out images and on test images."""
-    rows = []
-    for label in dict.fromkeys(t.label for t in chapter.study.trials if t.label == "DIM" or t.factors["knob"]):
-        held_out = chapter.rate(label, metric="value", kind="direct")
-        rows.append({"label": label, "held out": held_out, "test": _direct(chapter, label, "all")})
-    return pd.DataFrame(rows, columns=["label", "held out", "test"]).astype({"held out": float, "test": float})
-
-
-def chosen(chapter: Chapter) -> str | None:
-    """The reconstruction that does best on images that training held out; None before there are any."""
-    held_out = _column(chapter, "held out")
-    return max(held_out, key=lambda label: held_out[label]) if held_out else None
-
-
-def answer(chapter: Chapter) -> str:
-    """Does any reconstruction beat the simple rivals in the worst case per image? In words and numbers, as Markdown."""
-    tested, pick, n = _column(chapter, "test"), chosen(chapter), _images(chapter)
-    if pick is None or pick not in tested:
-        return "*Not measured yet: does any reconstruction beat the simple rivals in the worst case per image?*"
-    best = max(tested, key=lambda label: tested[label])
-    lines = [
-        f"{len(tested)} reconstructions were measured. In all three norms at once, worst case per image over the "
-        f"direct attacks, between {min(tested.values()):.1f} % and {tested[best]:.1f} % of {n} test images stand. "
-        f"Chosen by images that training held out: *{pick}*, with {tested[pick]:.1f} %; the best on the test "
-        f"images themselves is *{best}*.",
-        "",
-    ]
-    for rival in RIVALS:
-        theirs = _direct(chapter, rival, "all")
-        if theirs is None:
-            lines.append(f"- Against {rival}: not measured.")
-            continue
-        said = [f"{name} is {_compared(tested[label], theirs, n)}"
-                for name, label in (("the chosen one", pick), ("the best", best))]  # fmt: skip
-        lines.append(f"- Against {rival}, which keeps {theirs:.1f} %: {said[0]}, {said[1]}.")
-    said_when = (
-        "*Better* and *worse* are said where the difference is above two points and above what the number of images "
-        "leaves open (95 %, for one reconstruction; the best of many is picked and flattered)."
-    )
-    lines += ["", said_when]
-    return "\n".join(lines)
-
-
-def _column(chapter: Chapter, name: str) -> dict[str, float]:
-    """A column of `reconstructions` by label, without what was not measured."""
-    frame = reconstructions(chapter)
-    return {str(k): float(v) for k, v in zip(frame["label"], frame[name], strict=True) if not np.isnan(v)}
-
-
-def _compared(ours: float, theirs: float, n: int) -> str:
-    gap = ours - theirs
-    reach = 1.96 * ((ours * (100 - ours) + theirs * (100 - theirs)) / n) ** 0.5
-    if abs(gap) <= max(reach, MARGIN):
-        return f"not told apart from it ({gap:+.1f} points)"
-    return f"{'better' if gap > 0 else 'worse'} ({gap:+.1f} points)"
 
 
 KNOWING = {
@@ -358,23 +296,18 @@ def ours(chapter: Chapter, cell: Cell) -> float | None:
     return float(np.mean(medians)) if np.isfinite(medians).all() else None
 
 
-def _of_direct(chapter: Chapter) -> pd.DataFrame:
+def of_direct(chapter: Chapter) -> pd.DataFrame:
     """Rows of direct attacks on test images, without those of a longer budget on a few images."""
     rows = chapter.frame[chapter.frame["kind"] == "direct"]
     return rows[~rows["name"].str.endswith("held out") & ~rows["name"].str.contains(",")]
 
 
-def _direct(chapter: Chapter, label: str, norm: str) -> float | None:
+def rate_of_direct(chapter: Chapter, label: str, norm: str) -> float | None:
     """Percent of images that stand against direct attacks; mean over the seeds of a label."""
-    rows = _of_direct(chapter)
+    rows = of_direct(chapter)
     rows = rows[(rows["label"] == label) & rows["name"].str.startswith(norm)]
     values: Sequence[float] = list(rows["unconditional"].dropna())
     return float(np.mean(values)) if values else None
-
-
-def _images(chapter: Chapter) -> int:
-    rows = _of_direct(chapter)
-    return int(rows["n"].max()) if len(rows) else 0
 
 
 def _number(value: float | None) -> str:
