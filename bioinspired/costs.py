@@ -136,7 +136,7 @@ def _passes_of(asked: Member) -> float:
 
 def _passes_of_direct(asked: Direct) -> float:
     """Half of the images stand to the end, half fall to the first attack of each norm."""
-    runs = asked.restarts * (CLASSES if asked.targeted else 1) + 2 * len(asked.widths)
+    runs = asked.restarts * (1 + len(asked.widths)) + len(asked.widths) + (CLASSES - 1 if asked.targeted else 0)
     norms = 3 if asked.norm == "all" else 1
     return 2.0 * asked.steps * asked.draws * norms * (1 + runs / 2)
 

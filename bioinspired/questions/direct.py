@@ -1,6 +1,6 @@
 """Attacks on the score itself that do not depend on the scale of the logits: the worst case per image over them.
 
-linf, l2   FMN, then PGD on the margin from random starts, then the same towards every other class
+linf, l2   FMN, then PGD on the margin from random starts, then from one start towards every other class
 l0         FMN in L0 (Foolbox'), then salt and pepper with as many restarts; where asked, what that finds is shortened
            value by value (Foolbox' pointwise attack)
 all        the three one after the other, each on the images that still stand
@@ -120,7 +120,7 @@ def _search(standing: Standing, norm: str, eps: float, question: Direct, generat
 def _climb(
     standing: Standing, norm: str, eps: float, question: Direct, generator: torch.Generator, *, targeted: bool
 ) -> None:
-    """PGD on the margin, then towards each other class."""
+    """PGD on the margin with all restarts, then once towards each other class."""
     model = standing.model
     classes = model(standing.x[:1]).shape[1]
     for shift in range(classes if targeted else 1):
@@ -138,7 +138,7 @@ def _climb(
             step_size=STEP * eps,
             loss="margin",
             random_start=True,
-            restarts=question.restarts,
+            restarts=1 if shift else question.restarts,
             generator=generator,
             targets=(y + shift) % classes if shift else None,
         )
