@@ -99,9 +99,9 @@ class Direct(Question):
 
     `restarts` are those of the untargeted attacks; `targeted` adds one run towards every class, `pointwise` shortens
     what salt and pepper find in L0. `widths` are those of the sigmoids as which the thresholds or steep steps of a
-    network are differentiated, one after the other, after the attacks that take a threshold for the identity and a steep
-    step as it is. `draws` averages over so many passes of a network that draws random numbers. `last` asks about the
-    last so many of the images only: those that the training held out.
+    network are differentiated, one after the other, after the attacks that take a threshold for the identity and a
+    steep step as it is. `draws` averages over so many passes of a network that draws random numbers. `last` asks about
+    the last so many of the images only: those that the training held out.
     """
 
     kind: ClassVar = "direct"
