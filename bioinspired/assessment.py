@@ -2,26 +2,20 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bioinspired.claims import Claims, Evidence, Headline, Holding, Verdict, frontier, holds, load, verdict
+from bioinspired.claims import Claims, Evidence, Headline, Holding, Verdict, load, verdict
 from bioinspired.claims.declarations import Endpoint
 from bioinspired.claims.statistics import image_deviation
+from bioinspired.holding import holding
 from bioinspired.keys import Strength, key, strength
 from bioinspired.records import Store
 from bioinspired.results import Result, read
-from bioinspired.results import strength as strength_of
 from bioinspired.trials import PAPERS_SCHEDULE, Attack, Clean, Corruption, Distance, Measurement, Study
-
-Access = Literal["the paper's", "white box"]
-UNDEFENDED = "standard"
-BASELINES = (UNDEFENDED, "pgd-trained", "noise-trained")
-"""Labels of the networks that a defense has to beat at equal clean accuracy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +87,8 @@ def _assess(headline: Headline, claims: Claims, study: Study, found: list[Result
     return Assessment(
         headline=headline,
         verdict=verdict(headline, evidence, m=claims.m),
-        paper_access=_holding(headline, claims, study, found, "the paper's"),
-        white_box=_holding(headline, claims, study, found, "white box"),
+        paper_access=holding(headline, claims, study, found, "the paper's"),
+        white_box=holding(headline, claims, study, found, "white box"),
         used=tuple(used),
     )
 
@@ -195,85 +189,3 @@ def _deviation(headline: Headline, results: Sequence[Result]) -> float:
 
 def _percent(result: Result) -> NDArray[np.float64] | None:
     return None if result.correct is None else np.where(result.correct, 100.0, 0.0)
-
-
-def _holding(headline: Headline, claims: Claims, study: Study, found: Sequence[Result], access: Access) -> Holding:
-    """Worst case per image over the attacks of an access, at the claim's epsilon and at the twin's eps50."""
-    if headline.unit != "points":
-        empty = Evidence(unit=headline.unit, reason="a claim of distances has no ε to be judged at")
-        return holds(headline, at_eps=empty, at_eps50=empty, access=access, failed=(), m=claims.m)
-    seen: Access = "white box" if headline.access == "white box" else access  # where the paper's own is white box
-    attacks = [result for result in found if _has_access(result, seen)]
-    levels = sorted({r.measurement.question.eps for r in attacks if isinstance(r.measurement.question, Attack)})
-    twin = {eps: np.mean([bits.mean() for bits in _worst(attacks, UNDEFENDED, eps).values()]) for eps in levels
-            if _worst(attacks, UNDEFENDED, eps)}  # fmt: skip
-    half = min(twin, key=lambda eps: abs(float(twin[eps]) - 0.5)) if twin else None
-    own = headline.endpoint.eps if headline.endpoint.question == "attack" else None
-    arms = [_arm(headline, study, found, attacks, eps) for eps in (own, half)]
-    failed = failed_checks(found, headline.defended)
-    return holds(headline, at_eps=arms[0], at_eps50=arms[1], access=access, failed=failed, m=claims.m)
-
-
-def failed_checks(found: Sequence[Result], label: str) -> list[str]:
-    """Names of the checks that failed on a network of this label."""
-    failed = [c["name"] for result in found if result.label == label for c in result.checks if not c["passed"]]
-    return list(dict.fromkeys(failed))
-
-
-def _has_access(result: Result, access: Access) -> bool:
-    if not isinstance(result.measurement.question, Attack) or result.correct is None:
-        return False
-    return access == "white box" or bool(result.source)
-
-
-def _worst(attacks: Sequence[Result], label: str, eps: str | None) -> dict[int, NDArray[np.bool_]]:
-    """Per seed, the images that held out against every attack at this epsilon, over the images all of them saw."""
-    chosen = [r for r in attacks if r.label == label and _exact(strength_of(r.measurement)) == _exact(eps)]
-    most = max((result.n for result in chosen), default=0)
-    seeds = defaultdict[int, list[NDArray[np.bool_]]](list)
-    for result in chosen:
-        if result.correct is not None and result.n == most:
-            seeds[result.seed].append(result.correct)
-    return {seed: np.logical_and.reduce(bits) for seed, bits in seeds.items()}
-
-
-def _arm(
-    headline: Headline, study: Study, found: Sequence[Result], attacks: Sequence[Result], eps: str | None
-) -> Evidence:
-    blank = Evidence(
-        fidelity=study.fidelity, changes=study.changes, reason="no attack with this access at this epsilon"
-    )
-    defended = _worst(attacks, headline.defended, eps)
-    clean = _clean_accuracy(found)
-    if not defended or headline.defended not in clean:
-        return blank
-    rivals = {}
-    for label in BASELINES:
-        worst = _worst(attacks, label, eps)
-        if label in clean and worst and label != headline.defended:
-            rivals[label] = (clean[label], 100 * float(np.mean([bits.mean() for bits in worst.values()])))
-    best = frontier(rivals, clean=clean[headline.defended])
-    if best is None:
-        return Evidence(fidelity=study.fidelity, changes=study.changes, reason="no baseline at equal clean accuracy")
-    baseline = _worst(attacks, best, eps)
-    shared = sorted(set(defended) & set(baseline))
-    if not shared:
-        return blank
-    arrays = [100.0 * np.stack([arm[seed] for seed in shared]) for arm in (defended, baseline)]
-    return Evidence(
-        defended=tuple(arrays[0].mean(1).tolist()),
-        baseline=tuple(arrays[1].mean(1).tolist()),
-        n=arrays[0].shape[1],
-        paired=True,
-        fidelity=study.fidelity,
-        changes=study.changes,
-        image_deviation=image_deviation(arrays[0], arrays[1]),
-    )
-
-
-def _clean_accuracy(found: Sequence[Result]) -> Mapping[str, float]:
-    rates = defaultdict[str, list[float]](list)
-    for result in found:
-        if isinstance(result.measurement.question, Clean) and (rate := result.rate()) is not None:
-            rates[result.label].append(rate)
-    return {label: sum(values) / len(values) for label, values in rates.items()}

@@ -81,6 +81,7 @@ class Headline:
         reading_error: of `value`, in the same unit: rounding, or reading from a figure.
         cells: the two cells (defended, baseline) that `value` is computed from; empty when there are none.
         pilot: what had been measured before the criterion was written; empty when nothing.
+        control: the defended network is a control, of which nothing is asked but this claim.
         overrides: endpoints on other data sets.
     """
 
@@ -101,6 +102,7 @@ class Headline:
     reading_error: float = 0.0
     cells: tuple[str, ...] = ()
     pilot: str = ""
+    control: bool = False
     overrides: tuple[Override, ...] = ()
 
     def on(self, data: str) -> "Headline":
@@ -115,7 +117,7 @@ class Headline:
 
     def __canonical__(self) -> dict[str, Any]:
         plain = keys.fields(self)
-        for field in ("id", "statement", "place", "source_set", "cells", "pilot", "overrides"):
+        for field in ("id", "statement", "place", "source_set", "cells", "pilot", "control", "overrides"):
             plain.pop(field, None)
         return plain
 

@@ -138,7 +138,8 @@ def holds(
 
     The evidence compares the defended network with the frontier baseline (see `frontier`), worst case per image and
     unconditional. Below three seeds the interval is unbounded, so the answer is unclear or unreliable; the same at an
-    epsilon that was not measured. The text names failed checks, the fidelity, and fewer than five seeds.
+    epsilon that was not measured. The text names failed checks, a gain that is excluded at the paper's epsilon alone,
+    the fidelity, and fewer than five seeds.
 
     Args:
         headline: the claim, for its margin, unit and access.
@@ -170,6 +171,8 @@ def holds(
     notes = [] if measured else [at_eps.reason]
     if word == "unreliable":
         notes.append("failed: " + ", ".join(failed))
+    if word == "unclear" and high < delta:
+        notes.append("no gain at the claim's ε")
     notes += [_fidelity_note(arm) for arm in measured[:1] if arm.fidelity != "paper"]
     if 0 < k < SEEDS_FOR_A_VERDICT:
         notes.append("provisional")

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bioinspired.assessment import BASELINES
 from bioinspired.chapter import Chapter
+from bioinspired.holding import BASELINES
 
 WIDTH = 7.2  # inches; the text column of the rendered book
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from bioinspired.assessment import UNDEFENDED
 from bioinspired.chapter import Chapter
 from bioinspired.claims.verdicts import Word
+from bioinspired.holding import UNDEFENDED
 from bioinspired.results import Result
 from bioinspired.tables.layout import NOTHING, SPREAD, badge, interval, spread, table
 from bioinspired.tables.weight_map_contrasts import Contrast, asked, contrast
