@@ -19,7 +19,7 @@ class Unit:
 
     done     made by the present code, or verified with it, on the network's present weights
     stale    made by other code: shown and used; made again at smoke and laptop scale, or when asked
-    missing  not made, or made on other weights
+    missing  not made, or made on other weights, or its artifact is lost
     damaged  the record cannot be read
     """
 
@@ -126,6 +126,8 @@ class States:
         if record is None or unit is None or unit["weights"] != self._weights(network):
             return "missing"
         if any(unit["sources"].get(key(source)) != self._weights(source) for source in measurement.sources):
+            return "missing"
+        if not self._store.has_artifact(record, key(measurement)):
             return "missing"
         return "done" if record.made_by(key(measurement), code_hash(modules_of_measurement(measurement))) else "stale"
 

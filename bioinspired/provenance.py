@@ -10,6 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout that this package lies in, if it lies in one."""
+
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "safetensors", "torchattacks", "foolbox")
 
 
@@ -32,7 +35,7 @@ def name_of(run: dict[str, Any]) -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(Path(__file__).resolve().parent), *arguments]
+    command = ["git", "-C", str(ROOT), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):

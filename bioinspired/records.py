@@ -14,11 +14,12 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -124,12 +125,12 @@ def from_json(text: str) -> Record:
     """The record in the text of a file.
 
     Raises:
-        ValueError: it is no JSON, of another or a later format, against the schema, or its key is not its
-            configuration's.
+        ValueError: it is no JSON, of another or a later format, against the schema, its key is not its configuration's,
+            or its parts do not fit together.
     """
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"is damaged or cut off (no JSON: {error})") from None
     form = content.get("format") if isinstance(content, dict) else None
     if not isinstance(form, str) or not form.startswith("bioinspired-record-"):
@@ -151,7 +152,13 @@ def from_json(text: str) -> Record:
             except ValueError as error:
                 raise ValueError(f"has {error} in measurement {name[:12]}") from None
     del content["format"]
-    return Record(**content)
+    record = Record(**content)
+    for name, unit in record.provenance["units"].items():
+        if unit["run"] not in record.provenance["runs"]:
+            raise ValueError(f"names a run {unit['run']} of {name[:12]} that it does not describe")
+    if not set(record.measurements) <= set(record.cost) & set(record.provenance["units"]):
+        raise ValueError("has a measurement without its cost or its provenance")
+    return record
 
 
 def key_of(config: Mapping[str, Any]) -> str:
@@ -214,10 +221,13 @@ class Store:
     def set_aside(self, damage: DamagedRecordError) -> Path:
         """Moves a damaged file into aside/, under a name that is free there, and returns its new place."""
         aside = self.folder / "aside"
-        aside.mkdir(parents=True, exist_ok=True)
-        names = (aside / (damage.path.name + (f".{n}" if n else "")) for n in range(10_000))
-        target = next(name for name in names if not name.exists())
-        damage.path.replace(target)
+        try:
+            aside.mkdir(parents=True, exist_ok=True)
+            names = (aside / (damage.path.name + (f".{n}" if n else "")) for n in range(10_000))
+            target = next(name for name in names if not name.exists())
+            damage.path.replace(target)
+        except OSError as error:
+            raise _unusable(self.folder, error) from None
         return target
 
     def save_artifact(self, network: str, measurement: str, arrays: Arrays) -> dict[str, str]:
@@ -235,6 +245,18 @@ class Store:
         file = f"{network[:16]}-{measurement[:16]}.safetensors"
         write(self.folder / "artifacts" / file, content)
         return {"file": file, "sha256": hashlib.sha256(content).hexdigest()}
+
+    def has_artifact(self, record: Record, measurement: str) -> bool:
+        """Whether the arrays that a measurement left are there as it left them; true where it left none."""
+        named = record.measurements[measurement].get("artifact")
+        if named is None:
+            return True
+        path = self.folder / "artifacts" / named["file"]
+        try:
+            stat = path.stat()
+        except OSError:
+            return False
+        return _sha256_known(str(path), stat.st_mtime_ns, stat.st_size) == str(named["sha256"])
 
     def artifact(self, record: Record, measurement: str) -> dict[str, NDArray[Any]]:
         """The arrays that a measurement left.
@@ -255,10 +277,16 @@ class Store:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / ".lock", "w") as lock:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / ".lock", os.O_CREAT | os.O_WRONLY)
+        except OSError as error:
+            raise _unusable(self.folder, error) from None
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
 
 
 def open_store(scale: Scale, root: str | os.PathLike[str] | None = None) -> Store:
@@ -286,7 +314,7 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         UserError: the folder cannot be written to.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
@@ -299,6 +327,11 @@ def write(path: Path, content: bytes) -> None:
         raise UserError(
             f"{path} could not be written ({error.strerror}): free space or choose another store."
         ) from None
+
+
+@lru_cache(maxsize=4096)
+def _sha256_known(path: str, modified: int, size: int) -> str:
+    return sha256_of(Path(path))
 
 
 def sha256_of(path: Path) -> str:
@@ -314,6 +347,8 @@ def _read(path: Path) -> Record | None:
         return None
     except (UnicodeDecodeError, IsADirectoryError):
         raise DamagedRecordError(path, "is damaged (no text)") from None
+    except OSError as error:
+        raise _unusable(path, error) from None
     try:
         record = from_json(text)
     except ValueError as error:
@@ -321,6 +356,10 @@ def _read(path: Path) -> Record | None:
     if record.key != path.stem:
         raise DamagedRecordError(path, f"holds the record of another network ({record.key[:12]})")
     return record
+
+
+def _unusable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be used as a store ({error.strerror}): choose another, or mend its permissions.")
 
 
 @cache

@@ -122,7 +122,8 @@ class Result:
 def read(study: Study, store: Store) -> list[Result]:
     """The measurements of a study that a store holds, in the study's order.
 
-    Measurements made on other weights than the network's present ones are left out, and so are damaged records.
+    Measurements made on other weights than the network's present ones are left out, and so are damaged records and
+    measurements whose artifact is lost.
     """
     records = {trial.network: _record(store, key(trial.network)) for trial in study.trials}
     labels = {trial.network: trial.label for trial in study.trials}
@@ -139,6 +140,8 @@ def read(study: Study, store: Store) -> list[Result]:
             if any(
                 unit["sources"].get(key(s)) != _weights(r) for s, r in zip(measurement.sources, sources, strict=True)
             ):
+                continue
+            if not store.has_artifact(record, key(measurement)):
                 continue
             found.append(
                 Result(
@@ -186,9 +189,11 @@ def _clean(record: Record, trial: Trial, measurement: Measurement) -> Bits | Non
     """Clean answers on the measurement's images: image sets are nested, so a longer clean measurement serves."""
     here = record.measurements[key(measurement)]["images"]
     for other in trial.measurements:
-        entry = record.measurements.get(key(other))
+        entry, unit = record.measurements.get(key(other)), record.unit(key(other))
         if (
             entry is None
+            or unit is None
+            or unit["weights"] != _weights(record)
             or entry["config"]["question"] != {"kind": "clean"}
             or other.images.split != measurement.images.split
         ):

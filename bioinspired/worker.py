@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
@@ -188,20 +189,33 @@ def model_of(network: Network, store: Store, device: str = "cpu") -> nn.Module:
     """A trained network in eval mode, its parameters frozen.
 
     Raises:
-        UserError: its weights are not in the store.
+        UserError: its weights are not in the store, are damaged, or are not those that its record names.
     """
     path = store.weights(key(network))
     try:
         modified = path.stat().st_mtime_ns
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run the study that trains this network first.") from None
+    record = store.read(key(network))
+    unit = record.unit("training") if record else None
+    if unit is not None and unit["weights"] != _sha256(str(path), modified, path.stat().st_size):
+        raise UserError(
+            f"{path} holds other weights than those that the network's record names (another sha256): move the file "
+            "away and run the study again, which trains the network anew."
+        )
     return _loaded(network, str(path), modified, device)
 
 
 @lru_cache(maxsize=16)
 def _loaded(network: Network, path: str, modified: int, device: str) -> nn.Module:
     model = training.assemble(network, device)
-    model.load_state_dict(load_file(path, device=device))
+    try:
+        model.load_state_dict(load_file(path, device=device))
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{path} cannot be read as this network's weights ({reason}): move it away and run again."
+        ) from None
     return model.eval().requires_grad_(False)
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from bioinspired.keys import Strength
 from bioinspired.trials.networks import Data, Defense
-from bioinspired.trials.questions import Question
+from bioinspired.trials.questions import Distance, Question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +75,8 @@ class RadialSpectrum(Question):
 
     @property
     def uses(self) -> tuple[str, ...]:
-        """The search's module."""
-        return ("bioinspired.questions.distance",)
+        """The question whose search it is, and that search's module."""
+        return ("bioinspired.questions.distance", *Distance(name=self.search, steps=self.steps).uses)
 
 
 @dataclass(frozen=True, kw_only=True)
