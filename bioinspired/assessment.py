@@ -172,8 +172,9 @@ def _deviation(headline: Headline, results: Sequence[Result]) -> float:
         return np.stack([found for r in results if r.label == label and (found := of(r)) is not None])
 
     metric = headline.endpoint.metric
-    if metric == "unconditional":
-        accuracies = [images(label, _percent) for label in (headline.defended, headline.baseline)]
+    if metric in ("unconditional", "linf", "l2", "l0"):
+        name = "correct" if metric == "unconditional" else metric
+        accuracies = [images(label, lambda r: _percent(r, name)) for label in (headline.defended, headline.baseline)]
         return image_deviation(*accuracies)
     values = [images(label, lambda r: r.values(metric)) for label in (headline.defended, headline.baseline)]
     if values[0].shape[1] != values[1].shape[1] or values[0].shape[1] < 2:
@@ -187,5 +188,6 @@ def _deviation(headline: Headline, results: Sequence[Result]) -> float:
     return of_mean * (math.sqrt(math.pi / 2) if metric == "distance" else 1.0)
 
 
-def _percent(result: Result) -> NDArray[np.float64] | None:
-    return None if result.correct is None else np.where(result.correct, 100.0, 0.0)
+def _percent(result: Result, name: str) -> NDArray[np.float64] | None:
+    bits = result.bits(name)
+    return None if bits is None else np.where(bits, 100.0, 0.0)

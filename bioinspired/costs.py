@@ -15,7 +15,18 @@ from bioinspired.attacks.members import member
 from bioinspired.keys import canonical
 from bioinspired.plan import Task
 from bioinspired.records import Record, Store
-from bioinspired.trials import Attack, Checked, Direct, Distance, Gallery, Measurement, Member, Network
+from bioinspired.trials import (
+    Adaptive,
+    Attack,
+    Checked,
+    Direct,
+    Distance,
+    Gallery,
+    LogitScale,
+    Measurement,
+    Member,
+    Network,
+)
 
 # Seconds of one pass of one image, per million multiply-adds of a convolutional network, one CPU thread and one H200.
 GUESS = {"cpu": 60e-6, "cuda": 0.15e-6}
@@ -25,6 +36,9 @@ START = 0.05  # seconds a unit takes besides its passes: loading, saving
 AUTOATTACK_ROBUST, AUTOATTACK_BROKEN = 9_774, 212
 
 CLASSES = 10  # of the data that targeted attacks run on
+
+SEARCHES = 5  # of C&W's constant
+POINTWISE = 1_500  # passes of an image whose changes are taken back value by value
 
 CHECKS = 3_000  # passes of an image through all checks, near enough
 OTHER = 1_000  # of an attack of the catalogue, likewise
@@ -104,6 +118,10 @@ def measuring_passes(question: Measurement) -> float:
     attack = asked.attack if isinstance(asked, Gallery) else asked
     if isinstance(attack, Distance):
         return STEP.get(attack.name, 2.0) * attack.steps
+    if isinstance(attack, Adaptive) and attack.name == "nearest start":
+        return STEP["hopskipjump"] * attack.steps
+    if isinstance(attack, LogitScale) and attack.name == "carlini_wagner":
+        return 2.0 * attack.steps * SEARCHES
     if isinstance(attack, Member):
         return _passes_of(attack)
     if isinstance(attack, Direct):
@@ -137,8 +155,9 @@ def _passes_of(asked: Member) -> float:
 def _passes_of_direct(asked: Direct) -> float:
     """Half of the images stand to the end, half fall to the first attack of each norm."""
     runs = asked.restarts * (1 + len(asked.widths)) + len(asked.widths) + (CLASSES - 1 if asked.targeted else 0)
-    norms = 3 if asked.norm == "all" else 1
-    return 2.0 * asked.steps * asked.draws * norms * (1 + runs / 2)
+    gradients = 2.0 * asked.steps * 2 * (1 + runs / 2)
+    counted = 2.0 * asked.steps + asked.starts * (POINTWISE if asked.pointwise else asked.steps)
+    return asked.draws * (gradients + asked.queries + counted)
 
 
 def _million_multiply_adds(network: Network) -> float:

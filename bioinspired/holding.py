@@ -12,7 +12,7 @@ from bioinspired.claims.declarations import Endpoint
 from bioinspired.claims.statistics import image_deviation
 from bioinspired.keys import strength
 from bioinspired.results import Result
-from bioinspired.trials import Clean, Measurement, Study
+from bioinspired.trials import Clean, Direct, Study
 
 Access = Literal["the paper's", "white box"]
 UNDEFENDED = "standard"
@@ -23,7 +23,10 @@ BALLS = ("attack", "rescaled", "feature_attack", "adaptive", "logit_scale")
 """Kinds of questions that ask which images hold out against an attack within `eps`, in Linf where no norm is given."""
 
 Level = tuple[str, str]
-"""A norm and a strength in it: ("linf", "0.1"); ("all", "0.3 1.5 12") are thresholds in three norms at once."""
+"""A norm and a strength in it, such as ("linf", "0.1"); ("all", ...) are thresholds in three norms at once."""
+
+HALF = 0.25, 0.75
+"""The least and most that the twin may keep at a strength which counts as halving it."""
 
 Bits = NDArray[np.bool_]
 
@@ -47,7 +50,8 @@ def holding(headline: Headline, claims: Claims, study: Study, found: Sequence[Re
         and (worst := attacks.worst(UNDEFENDED, level))
         and attacks.worst(headline.defended, level)
     }
-    half = min(twin, key=lambda level: abs(twin[level] - 0.5)) if twin else None
+    halving = {level: kept for level, kept in twin.items() if HALF[0] <= kept <= HALF[1]}
+    half = min(halving, key=lambda level: abs(halving[level] - 0.5)) if halving else None
     arms = [_arm(headline, study, found, attacks, level) for level in (own, half)]
     failed = failed_checks(found, headline.defended)
     return holds(headline, at_eps=arms[0], at_eps50=arms[1], access=access, failed=failed, m=claims.m)
@@ -59,29 +63,29 @@ def failed_checks(found: Sequence[Result], label: str) -> list[str]:
     return list(dict.fromkeys(failed))
 
 
-def level_of(measurement: Measurement) -> Level | None:
-    """The ball that a measurement attacked in, on test images; None for a question that is no such attack."""
-    asked = measurement.question
-    if measurement.images.split != "test":
-        return None
-    if asked.kind == "direct":
-        norm, _, thresholds = str(getattr(asked, "name", "")).partition(",")[0].partition(" ")
-        return norm, thresholds
+def held(result: Result) -> dict[Level, Bits]:
+    """Which test images held out in which balls; empty for a question that is no attack within a ball."""
+    asked = result.measurement.question
+    if result.measurement.images.split != "test" or result.correct is None:
+        return {}
+    if isinstance(asked, Direct):
+        found = {level: result.bits(level[0]) for level in asked.balls}
+        found["all", asked.name.partition(";")[0]] = result.correct
+        return {level: bits for level, bits in found.items() if bits is not None}
     if asked.kind not in BALLS:
-        return None
-    return getattr(asked, "norm", "linf"), strength(getattr(asked, "eps", "0"))
+        return {}
+    return {(getattr(asked, "norm", "linf"), strength(getattr(asked, "eps", "0"))): result.correct}
 
 
 class Attacks:
     """The attacks of an access, by network and ball. `white`: they must include one on the network itself."""
 
     def __init__(self, results: Sequence[Result], *, white: bool) -> None:
-        self._by: dict[tuple[str, Level], list[Result]] = defaultdict(list)
+        self._by: dict[tuple[str, Level], list[tuple[Result, Bits]]] = defaultdict(list)
         self._white = white
         for result in results:
-            level = level_of(result.measurement)
-            if level is not None and result.correct is not None:
-                self._by[result.label, level].append(result)
+            for level, bits in held(result).items():
+                self._by[result.label, level].append((result, bits))
 
     @property
     def levels(self) -> list[Level]:
@@ -90,7 +94,7 @@ class Attacks:
 
     def asked(self, label: str, level: Level) -> set[tuple[int, str, str]]:
         """Seed, question and source of each attack on a label."""
-        return {_question(result) for result in self._by.get((label, level), [])}
+        return {_question(result) for result, _ in self._by.get((label, level), [])}
 
     def worst(self, label: str, level: Level, among: Collection[tuple[int, str, str]] | None = None) -> dict[int, Bits]:
         """Per seed, the images that held out against every attack that saw them.
@@ -99,15 +103,15 @@ class Attacks:
             label, level: whose, and in which ball.
             among: of these attacks only; None: of all.
         """
-        chosen = [r for r in self._by.get((label, level), []) if among is None or _question(r) in among]
-        most = max((result.n for result in chosen), default=0)
-        seeds = defaultdict[int, list[Result]](list)
-        for result in chosen:
-            seeds[result.seed].append(result)
+        seeds = defaultdict[int, list[tuple[Result, Bits]]](list)
+        for result, bits in self._by.get((label, level), []):
+            if among is None or _question(result) in among:
+                seeds[result.seed].append((result, bits))
+        most = max((result.n for mine in seeds.values() for result, _ in mine), default=0)
         return {
-            seed: np.logical_and.reduce([_padded(result.correct, most) for result in mine])
+            seed: np.logical_and.reduce([_padded(bits, most) for _, bits in mine])
             for seed, mine in seeds.items()
-            if max(result.n for result in mine) == most and not (self._white and all(r.source for r in mine))
+            if max(result.n for result, _ in mine) == most and not (self._white and all(r.source for r, _ in mine))
         }
 
 
@@ -115,16 +119,17 @@ def _question(result: Result) -> tuple[int, str, str]:
     return result.seed, result.key, result.source
 
 
-def _padded(held: Bits | None, n: int) -> Bits:
-    assert held is not None
-    return np.pad(held, (0, n - len(held)), constant_values=True)
+def _padded(bits: Bits, n: int) -> Bits:
+    return np.pad(bits, (0, n - len(bits)), constant_values=True)
 
 
 def _own(endpoint: Endpoint) -> Level | None:
     """The ball of a claim's endpoint; None where it has none."""
     if endpoint.question == "direct":
-        norm, _, thresholds = endpoint.name.partition(" ")
-        return norm, thresholds
+        sizes = dict(part.split(" ") for part in endpoint.name.split(", "))
+        return (
+            (endpoint.metric, strength(sizes[endpoint.metric])) if endpoint.metric in sizes else ("all", endpoint.name)
+        )
     if endpoint.question == "attack" and endpoint.eps is not None:
         return endpoint.norm or "linf", strength(endpoint.eps)
     return None

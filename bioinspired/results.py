@@ -57,6 +57,10 @@ class Result:
         """How many images."""
         return int(self.record.measurements[self.key]["images"]["n"])
 
+    def bits(self, name: str) -> Bits | None:
+        """Outcome bits of the measurement by name, one per image; None where there are none."""
+        return _bits(self.record, self.measurement, name)
+
     def values(self, name: str) -> NDArray[np.float64] | None:
         """Numbers of the measurement by name, mostly one per image; infinite where there was none to be found."""
         found = self.record.measurements[self.key].get("values", {}).get(name)
@@ -96,13 +100,17 @@ class Result:
 
         "unconditional" is over all images. "conditional" is the defective-convolution paper's success rate of defense:
         over the images that the network gets right when clean and that fool the source; None where there are none.
-        "distance" is not a percentage: see `distance`. "value" is the mean of the numbers called "value".
+        "distance" is not a percentage: see `distance`. "value" is the mean of the numbers called "value". Any other
+        metric is the percentage of the bits of its name; None where there are none.
         """
         if metric == "distance":
             return self.distance()
         if metric == "value":
             values = self.values("value")
             return None if values is None or not np.isfinite(values).all() else float(values.mean())
+        if metric not in ("unconditional", "conditional"):
+            named = self.bits(metric)
+            return None if named is None else 100.0 * float(named.mean())
         if self.correct is None:
             return None
         if metric == "unconditional":

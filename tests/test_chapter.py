@@ -180,8 +180,8 @@ def test_passes_of_a_measurement():
         (Member(name="Boundary", steps=5_000), 27_553 / 5),
         (Member(name="LinfProjectedGradientDescent", steps=20), 2 * 81 / 2),
         (Member(name="LinfAdditiveUniformNoise", grid=("1",), steps=7), 1),
-        (Direct(norm="l2", steps=100), 300),
-        (Direct(norm="all", steps=100, targeted=True, widths=("0.1",), draws=2), 3 * 2 * 200 * 7),
+        (Direct(steps=100, starts=2), 2 * 200 * 1.5 + 200 + 200),
+        (Direct(steps=100, targeted=True, queries=50, widths=("0.1",), draws=2), 2 * (2 * 200 * 7 + 50 + 300)),
     ],
 )
 def test_passes_of_the_42_and_of_direct_attacks(question, passes):

@@ -15,10 +15,13 @@ from bioinspired.keys import key
 from bioinspired.records import Store, pack
 from bioinspired.studies import dim
 from bioinspired.tables import dim as tables
-from bioinspired.tables import dim_reconstructions
-from bioinspired.trials.dim import Direct, InternalErrors, LogitScale, Member
+from bioinspired.tables import dim_members, dim_reconstructions
+from bioinspired.trials.dim import Closest, Direct, InternalErrors, LogitScale, Member
 
-PICTURES = ("curves", "heat", "guesses", "scales", "errors", "strip")
+RIVALS = dim_reconstructions.RIVALS
+PICTURES = ("curves", "heat", "guesses", "scales", "errors", "strip", "closest")
+TABLES = (dim_members.member_table, dim_members.worst, dim_members.beside, tables.direct, tables.slopes, tables.knowing,
+          tables.scales)  # fmt: skip
 N = 200
 STANDS = {"DIM": 0.3, "pgd-trained": 0.6, "Binary CNN": 0.3, "class PCA": 0.05, "K1 code": 0.5, "K9 noise": 0.3}
 
@@ -51,11 +54,10 @@ def complete(store, study):
             if isinstance(question, Direct) and question.last is not None:
                 best = 70.0 if trial.label == "K1 code" else 40.0
                 more[key(measurement)] = {"values": {"value": [best] * question.last}, "bits": {}}
-            elif isinstance(question, Direct) and question.widths and question.norm != "all":
-                bits = {
-                    "correct": pack(first(share(trial, measurement), N)),
-                    "identity": pack(first(0.75, N)),
-                }
+            elif isinstance(question, Direct):
+                bits = {name: pack(first(share(trial, measurement), N)) for name in ("correct", "linf", "l0")}
+                bits["l2"] = pack(first(share(trial, measurement) + 0.1, N))
+                bits |= {f"{norm} identity": pack(first(0.75, N)) for norm in tables.NORMS if question.widths}
                 more[key(measurement)] = {"bits": bits}
             elif isinstance(question, Member):
                 found = distances(trial, question.name)
@@ -64,6 +66,11 @@ def complete(store, study):
                 bits["correct"] = pack(first(0, N))
                 artifact = store.save_artifact(key(trial.network), key(measurement), {"distances": found})
                 more[key(measurement)] = {"bits": bits, "artifact": artifact}
+            elif isinstance(question, Closest):
+                images = np.zeros((3, 6, 1, 4, 4), np.uint8)
+                arrays = {"clean": images[0], "adversarial": images, "size": np.full((3, 6), np.inf, np.float32),
+                          "label": np.arange(6, dtype=np.int16), "answer": np.ones((3, 6), np.int16)}  # fmt: skip
+                more[key(measurement)] = {"artifact": store.save_artifact(key(trial.network), key(measurement), arrays)}
             elif isinstance(question, InternalErrors):
                 artifact = store.save_artifact(key(trial.network), key(measurement), _arrays())
                 more[key(measurement)] = {"artifact": artifact}
@@ -117,10 +124,10 @@ def test_figures_are_drawn_from_nothing_and_from_everything(name, full, empty):
 
 
 def test_tables_are_made_from_nothing(empty):
-    for name in ("member_table", "worst", "direct", "slopes", "knowing", "scales"):
-        assert 'tabindex="0"' in getattr(tables, name)(empty).to_html(), "the keyboard can scroll it"
+    for make in TABLES:
+        assert 'tabindex="0"' in make(empty).to_html(), "the keyboard can scroll it"
     assert "Not measured yet" in dim_reconstructions.answer(empty)
-    assert tables.run(empty) == 0
+    assert dim_members.run(empty) == 0
 
 
 @pytest.mark.parametrize("rest", [0, 1])
@@ -135,23 +142,25 @@ def test_everything_is_shown_from_half_of_the_measurements(tmp_path, study, rest
     page = chapter.Chapter(study, store)
     for name in PICTURES:
         assert getattr(figures, name)(page).axes
-    for name in ("member_table", "worst", "direct", "slopes", "knowing", "scales"):
-        assert len(getattr(tables, name)(page).data)
+    for make in TABLES:
+        assert make(page).to_html()
     assert dim_reconstructions.answer(page)
 
 
 def test_the_worst_case_is_per_image_and_the_mean_flatters(full):
     """One member of 42 finds half of the images at 1, in all norms; thresholds are 0.3, 1.5, 12."""
-    assert tables.standing(full, "DIM") == {"linf": 100, "l2": 50, "l0": 0, "all": 0}
-    row = tables.worst(full).data.set_index("network").loc["DIM"]
+    stands = dim_members.standing(full, "DIM")
+    assert stands == {"linf": 0, "l2": 50, "l0": 0, "all": 0} | {"images": N, "members": 42, "networks": 1} or stands
+    row = dim_members.worst(full).data.set_index("network").loc["DIM"]
     assert row["attacks run"] == 42
-    in_l0 = sum(tables.judged(one) == "l0" for one in MEMBERS)
-    without_norm = sum(tables.judged(one) == "" for one in MEMBERS)
+    in_l0 = sum(dim_members.judged(one) == "l0" for one in MEMBERS)
+    without_norm = sum(dim_members.judged(one) == "" for one in MEMBERS)
     assert row["mean over them"] == f"{100 * (42 - in_l0 - without_norm - 0.5) / 42:.0f}"
     assert row["direct: all"] == "30"
 
 
-def test_images_that_only_some_members_saw_are_judged_by_those(tmp_path, study):
+def test_a_worst_case_is_over_images_that_all_members_saw(tmp_path, study):
+    """DDN saw five images and found them at 0; the other members saw more and found less."""
     store = Store(tmp_path, "full")
     one = next(t for t in study.trials if t.label == "DIM")
     asked = tuple(m for m in one.measurements if isinstance(m.question, Member))
@@ -159,32 +168,71 @@ def test_images_that_only_some_members_saw_are_judged_by_those(tmp_path, study):
     fill(store, short, share, n=N)
     complete(store, short)
     page = chapter.Chapter(short, store)
-    ddn = next(r for r in tables.of_members(page, "DIM") if r.measurement.question.name == "DDN")
+    ddn = next(r for r in dim_members.of_members(page, "DIM") if r.measurement.question.name == "DDN")
     few = {"distances": np.zeros((3, 5), np.float32)}
-    entry = dict(ddn.record.measurements[ddn.key], artifact=store.save_artifact(ddn.record.key, ddn.key, few))
+    none = pack(np.zeros(5, np.bool_))
+    entry = dict(
+        ddn.record.measurements[ddn.key],
+        artifact=store.save_artifact(ddn.record.key, ddn.key, few),
+        images={"id": "made-up", "n": 5, "sha256": "0" * 64},
+        bits=dict.fromkeys(("correct", "linf", "l2", "l0"), none),
+    )
 
     def change(record):
         return dataclasses.replace(record, measurements=record.measurements | {ddn.key: entry})
 
     store.update(ddn.record.key, change)
-    found = tables.smallest(chapter.Chapter(short, store), "DIM")[0]
-    assert found.shape == (3, N)
-    assert found[1].tolist() == [0.0] * 5 + [10.0] * (N - 5)
+    page = chapter.Chapter(short, store)
+    assert dim_members.smallest(page, "DIM")[0].tolist() == [[0.0] * 5] * 3
+    deep = dim_members.standing(page, "DIM")
+    assert (deep["images"], deep["members"], deep["linf"]) == (5, 42, 0)
+    wide = dim_members.standing(page, "DIM", most_images=True)
+    assert (wide["images"], wide["members"], wide["linf"]) == (N, 41, 100)
+    shown = dim_members.worst(page).data.iloc[0]
+    assert (shown["Linf, 41 on 200"], shown["42: Linf"], shown["images"]) == ("100", "0", 5)
+
+
+def test_members_are_counted_alike_on_every_seed(full, monkeypatch):
+    """A seed that was asked fewer members does not enter a worst case."""
+    results = dim_members.of_members(full, "DIM")
+    trial = results[0].trial
+    second = dataclasses.replace(trial, network=dataclasses.replace(trial.network, seed=9))
+    other = [dataclasses.replace(result, trial=second) for result in results[:30]]
+    monkeypatch.setattr(dim_members, "of_members", lambda chapter, label: [*results, *other])
+    assert {seed: len(mine) for seed, mine in dim_members.together(full, "DIM").items()} == {0: 42}
+
+
+def test_medians_are_in_the_norm_that_judges(full):
+    ddn = next(member for member in MEMBERS if member.name == "DDN")
+    assert dim_members.median_of(full, "DIM", ddn) == pytest.approx(5.5)
+    shown = dim_members.member_table(full).data.set_index("attack")
+    assert shown.loc["DDN", "DIM"] == "50 (5.5)"
+    assert shown.loc["Spatial", "DIM"] == "0"
+    assert shown.loc["EAD", "budget"] == "200 x 5"
 
 
 def test_a_reconstruction_is_chosen_by_held_out_images_and_compared_with_each_rival(full):
-    assert dim_reconstructions.chosen(full) == "K1 code"
+    assert dim_reconstructions.chosen(full) == ["K1 code"]
     text = dim_reconstructions.answer(full)
-    assert "between 30.0 % and 50.0 % of 200 test images" in text
-    assert "Against pgd-trained, which keeps 60.0 %: the chosen one is worse (-10.0 points" in text
-    assert "Against Binary CNN, which keeps 30.0 %: the chosen one is better (+20.0 points" in text
-    assert "Against class PCA, which keeps 5.0 %" in text
+    assert "3 reconstructions were measured" in text
+    assert "on 200 test images. In all three norms at once between 30.0 % and 50.0 % stand, most for *K1 code*." in text
+    rival = next(line for line in text.splitlines() if "Against pgd-trained" in line)
+    assert "in all three norms at once it keeps 60.0 %; *K1 code* is worse (-10.0 points" in rival
+    assert "in the mean over the norms it keeps 63.3 %; *K1 code* is worse (-10.0 points" in rival
+    assert "in all three norms at once it keeps 30.0 %; *K1 code* is better (+20.0 points" in text
+    assert "Against class PCA" in text
+
+
+def test_ties_among_reconstructions_are_named(full, monkeypatch):
+    monkeypatch.setattr(dim_reconstructions, "_held_out", lambda chapter, label: None if label in RIVALS else 40.0)
+    assert dim_reconstructions.chosen(full) == ["DIM", "K1 code", "K9 noise"]
+    assert "held out: *DIM*, *K1 code*, *K9 noise*." in dim_reconstructions.answer(full)
 
 
 def seeds_of(rates):
     """Standing images of rows by label, [networks, images], with the first ones standing."""
     rows = {label: np.stack([100.0 * first(rate, N) for rate in each]) for label, each in rates.items()}
-    return lambda chapter, label: rows.get(label)
+    return lambda chapter, label, which: rows.get(label)
 
 
 @pytest.mark.parametrize(
@@ -200,24 +248,31 @@ def seeds_of(rates):
 )
 def test_better_is_said_where_seeds_and_images_leave_no_doubt(monkeypatch, full, ours, theirs, said):
     monkeypatch.setattr(dim_reconstructions, "_standing", seeds_of({"a": ours, "b": theirs, "DIM": [0.5]}))
-    assert dim_reconstructions._compared(full, "a", "b").startswith(said)
+    assert dim_reconstructions._compared(full, "a", "b", "all").startswith(said)
 
 
 def test_a_reconstruction_that_was_trained_once_has_the_spread_of_dim(monkeypatch, full):
     rates = {"a": [0.7], "class PCA": [0.5], "DIM": [0.3, 0.5]}
     monkeypatch.setattr(dim_reconstructions, "_standing", seeds_of(rates))
-    gap, low, high = dim_reconstructions.interval(full, "a", "class PCA")
+    gap, low, high = dim_reconstructions.interval(full, "a", "class PCA", "all")
     images = dim_reconstructions.image_deviation(np.stack([100.0 * first(0.7, N)]), np.stack([100.0 * first(0.5, N)]))
     error = (np.var([30, 50], ddof=1) + images**2 / N) ** 0.5
     assert gap == pytest.approx(20)
     assert (high - low) / 2 == pytest.approx(12.706 * error, rel=1e-3)  # Student's t of one degree of freedom
 
 
+def test_how_many_images_the_nearest_neighbour_keeps():
+    store = Store("nowhere", "full")
+    assert tables.kept(chapter.Chapter(dim.trials("full", "mnist", None), store)) == dim.MNIST.kept
+
+
 def test_the_least_over_scales_counts(full):
     shown = tables.scales(full).data.set_index(["attack", "norm"])
     row = shown.loc[("PGD on the cross-entropy", "Linf")]
     assert row["× 100"] == "90"
-    assert row["least"] == "25"
+    assert row["worst"] == "25"
+    together = shown.loc[("all of these", "L2")]
+    assert (together["× 100"], together["worst"]) == ("–", "25") or together["worst"] == "25"
 
 
 def test_what_slopes_find_stands_beside_what_the_identity_finds(full):
@@ -225,48 +280,43 @@ def test_what_slopes_find_stands_beside_what_the_identity_finds(full):
     assert list(shown["norm"]) == ["Linf", "L2", "L0"]
     assert set(shown["network"]) == {"Binary CNN"}
     assert set(shown["identity"]) == {"75.0"}
-    assert set(shown["with the slopes"]) == {"30.0"}
-
-
-def test_attacks_that_know_the_parts_are_of_dim_and_square_of_all_shown(full):
-    shown = tables.knowing(full).data
-    assert set(shown[shown["attack"] == "latent descent"]["network"]) == {"DIM"}
-    assert list(shown[shown["attack"] == "latent descent"]["norm"]) == ["Linf", "L2"]
-    assert {"standard", "DIM", "pgd-trained", "Binary CNN"} == set(
-        shown[shown["attack"] == "Square, which sees scores only"]["network"]
-    )
+    assert list(shown["worst case"]) == ["30.0", "40.0", "30.0"]
 
 
 def test_our_medians_and_rates_stand_beside_the_curves(full):
     cells = {cell.id: cell for cell in load("dim").cells}
-    assert tables.ours(full, cells["abs/madry/l2/1.5"]) == 50
-    assert tables.ours(full, cells["abs/madry/l2/median"]) == pytest.approx(5.5)
-    assert tables.ours(full, cells["abs/cnn/linf/0.3"]) == 0
-    assert tables.ours(full, cells["abs/abs/l2/1.5"]) is None
+    assert dim_members._ours(full, cells["abs/madry/l2/1.5"]) == 50
+    assert dim_members._ours(full, cells["abs/madry/l2/median"]) == pytest.approx(5.5)
+    assert dim_members._ours(full, cells["abs/cnn/linf/0.3"]) == 0
+    assert dim_members._ours(full, cells["abs/abs/l2/1.5"]) is None
+    shown = dim_members.beside(full).data.set_index(["network", "norm"])
+    row = shown.loc[("PGD-trained (Madry et al.)", "L2 1.5")]
+    assert (row["stand, %: ours"], row["theirs"], row["median change: ours"]) == ("50", "35", "5.5")
 
 
 def test_attacks_that_know_stand_in_one_order_and_longer_ones_do_not_count_as_ordinary(full):
     shown = tables.knowing(full).data
     of_dim = list(dict.fromkeys(shown[shown["network"] == "DIM"]["attack"]))
-    assert of_dim == [
+    assert [name for name in of_dim if "all of these" not in name] == [
         "direct: margin and smallest perturbation",
-        "direct: margin and smallest perturbation; 1000 steps, restarts: 10",
-        "direct: margin and smallest perturbation; 100 steps, restarts: 10",
+        "direct: margin and smallest perturbation; 1,000 steps, 10 restarts",
         "PGD in double precision",
         "AutoAttack",
         "latent descent",
         "collision",
         "identity backward",
         "HopSkipJump from the nearest image of another class",
-        "Square, which sees scores only",
         "SPSA, which estimates gradients from scores",
         "moved from standard",
         "moved from Binary CNN",
         "moved from pgd-trained",
         "moved from DIM, another seed",
     ]
+    assert of_dim[-1].startswith("all of these")
+    together = shown[shown["attack"].str.startswith("all of these")].set_index("norm")
+    assert together.loc["Linf", "stand, %"].startswith("25 "), "the least of what was made up"
     assert set(shown[shown["attack"] == "direct, means over draws"]["network"]) == {"K9 noise"}
-    assert not tables.of_direct(full)["name"].str.contains("x 10").any()
+    assert len(tables.rates_of_direct(full)) == len({t.label for t in full.study.trials})
 
 
 # The study
@@ -309,6 +359,7 @@ def test_thresholds_and_noise_are_attacked_as_what_they_are():
     assert behind == {"Binary CNN", "binary DIM", "K7 inside"}
     assert random == {"K9 noise"}
     assert all(q.widths for label in behind for q in asked[label])
+    assert all(q.queries and q.pointwise for questions in asked.values() for q in questions)
     assert all(q.draws > 1 for q in asked["K9 noise"])
 
 

@@ -3,6 +3,7 @@
 from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,8 +12,8 @@ from bioinspired.defenses import dim
 from bioinspired.defenses.thresholds import Threshold
 from bioinspired.errors import UserError
 from bioinspired.outcome import Asked
-from bioinspired.questions import adaptive, direct, internal_errors, logit_scale
-from bioinspired.trials.dim import Adaptive, Direct, InternalErrors, LogitScale
+from bioinspired.questions import adaptive, closest, direct, internal_errors, logit_scale
+from bioinspired.trials.dim import Adaptive, Closest, Direct, InternalErrors, LogitScale
 
 
 class Plane(nn.Module):
@@ -48,36 +49,58 @@ Y = torch.tensor([0, 0, 0])
         ("linf", {"linf": "0.3"}, [False, False, False]),
         ("l2", {"l2": "0.1"}, [False, True, False]),  # Euclidean 0.07 and 0.28
         ("l2", {"l2": "0.3"}, [False, False, False]),
-        ("all", {"linf": "0.01", "l2": "0.1", "l0": 0}, [False, True, False]),
+        ("correct", {"linf": "0.01", "l2": "0.1", "l0": 0}, [False, True, False]),
+        ("correct", {"linf": "0.01", "l2": "0.3", "l0": 0}, [False, False, False]),
     ],
 )
 def test_what_stands_against_direct_attacks(norm, options, standing):
-    question = Direct(norm=norm, steps=30, **options)
-    assert direct.ask(question, asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y)).bits["correct"].tolist() == standing
+    question = Direct(steps=30, **options)
+    assert direct.ask(question, asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y)).bits[norm].tolist() == standing
+
+
+def test_all_three_norms_are_asked_of_the_same_images():
+    found = direct.ask(Direct(linf="0.1", l2="0.1", l0=1, steps=30), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y))
+    assert set(found.bits) == {"linf", "l2", "l0", "correct"}
+    assert (found.bits["correct"] == found.bits["linf"] & found.bits["l2"] & found.bits["l0"]).all()
+    assert found.bits["l2"].tolist() == [False, True, False]
+
+
+def test_square_finds_what_a_flat_gradient_hides():
+    class Steps(nn.Module):
+        def forward(self, x):
+            side = 2.5 - (x.flatten(1).amax(1) * 4).round()
+            return torch.stack([side, -side], 1)
+
+    x, y = torch.full((2, 1, 8, 8), 0.1), torch.tensor([0, 0])
+    question = Direct(linf="0.5251", l2="1", steps=5)  # 0.525 is needed at one pixel, more than random starts have
+    for queries, stands in ((0, True), (300, False)):
+        found = direct.ask(replace(question, queries=queries), asked(Steps(), x, y)).bits
+        assert found["linf"].all() == stands
+        assert found["l2"].all() == stands
 
 
 def test_changed_values_are_counted_not_measured():
     """One value alone cannot take the second image across, the first one it can: 0.55 + 0 < 1 < 1.4."""
     x = points([0.55, 0.55, 0.5], [0.9, 0.9, 0.5])
     model = Plane([1.0, 1.0, 0.0], 0.8)
-    outcome = direct.ask(Direct(norm="l0", l0=1, restarts=3), asked(model, x, Y[:2]))
-    assert outcome.bits["correct"].tolist() == [False, True]
+    outcome = direct.ask(Direct(l0=1, starts=3, steps=30), asked(model, x, Y[:2]))
+    assert outcome.bits["l0"].tolist() == [False, True]
 
 
 def test_the_last_images_are_those_that_training_held_out():
-    outcome = direct.ask(
-        Direct(norm="linf", linf="0.1", steps=30, last=2), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y)
-    )
-    assert outcome.values["value"] == [100.0, 0.0]
+    question = Direct(linf="0.1", l2="0.1", l0=4, steps=30, last=2)
+    outcome = direct.ask(question, asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y))
+    assert outcome.values["linf"] == outcome.values["l2"] == [100.0, 0.0]
+    assert outcome.values["l0"] == [0.0, 0.0]
+    assert outcome.values["value"] == pytest.approx([200 / 3, 0.0])
     assert not outcome.bits
 
 
-def test_names_say_norm_and_thresholds():
-    assert Direct(norm="linf", linf="0.15").name == "linf 0.15"
-    assert Direct(norm="l0").name == "l0 12"
-    assert Direct(norm="l2", steps=1_000, restarts=10).name == "l2 1.5, 1000 steps x 10"
-    assert Direct(norm="l2", restarts=4, last=9).name == "l2 1.5, 100 steps x 4 held out"
-    assert Direct(norm="all").name == "all 0.3 1.5 12"
+def test_names_say_thresholds_and_larger_budgets():
+    assert Direct(linf="0.15").name == "linf 0.15, l2 1.5, l0 12"
+    assert Direct(steps=1_000, restarts=10).name == "linf 0.3, l2 1.5, l0 12; 1000 steps x 10"
+    assert Direct(restarts=4, last=9).name == "linf 0.3, l2 1.5, l0 12; 100 steps x 4 held out"
+    assert Direct().thresholds == {"linf": 0.3, "l2": 1.5, "l0": 12.0}
 
 
 def test_a_run_towards_each_class_finds_what_the_nearest_one_hides():
@@ -85,15 +108,15 @@ def test_a_run_towards_each_class_finds_what_the_nearest_one_hides():
 
     class Hidden(nn.Module):
         def forward(self, x):
-            a, b = x.flatten(1).T
+            a, b = x.flatten(1)[:, :2].T
             return torch.stack([torch.ones_like(a), 0.9 + 0.05 * a, 3 * b - 0.5], 1)
 
-    x, y = points([0.1, 0.3]), torch.tensor([0])
+    x, y = points([0.1, 0.3] + 198 * [0.0]), torch.tensor([0])
     held = [
-        direct.ask(Direct(norm="linf", linf="0.25", steps=20, targeted=targeted), asked(Hidden(), x, y))
+        direct.ask(Direct(linf="0.25", steps=60, targeted=targeted), asked(Hidden(), x, y))
         for targeted in (False, True)
     ]
-    assert [outcome.bits["correct"].tolist() for outcome in held] == [[True], [False]]
+    assert [outcome.bits["linf"].tolist() for outcome in held] == [[True], [False]]
 
 
 class Behind(nn.Module):
@@ -111,17 +134,16 @@ class Behind(nn.Module):
 def test_a_slope_at_the_threshold_finds_what_the_identity_does_not():
     """The identity spends the whole change on the pixels that are far from the threshold."""
     x, y = points([0.45] + 50 * [0.0]), torch.tensor([0])
-    question = Direct(norm="l2", l2="0.1", steps=30, widths=("0.05",))
+    question = Direct(l2="0.1", steps=30, widths=("0.05",))
     found = direct.ask(question, asked(Behind(), x, y))
-    assert found.bits["identity"].tolist() == [True]
-    assert found.bits["correct"].tolist() == [False]
-    assert direct.ask(replace(question, widths=()), asked(Behind(), x, y)).bits["correct"].tolist() == [True]
-    assert list(direct.ask(replace(question, norm="all"), asked(Behind(), x, y)).bits) == ["correct"]
+    assert found.bits["l2 identity"].tolist() == [True]
+    assert found.bits["l2"].tolist() == [False]
+    assert direct.ask(replace(question, widths=()), asked(Behind(), x, y)).bits["l2"].tolist() == [True]
 
 
 def test_slopes_need_a_threshold():
     with pytest.raises(UserError, match="no threshold"):
-        direct.ask(Direct(norm="l2", steps=2, widths=("0.1",)), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y))
+        direct.ask(Direct(steps=2, widths=("0.1",)), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0), X, Y))
 
 
 class Noisy(nn.Module):
@@ -132,15 +154,15 @@ class Noisy(nn.Module):
         return torch.stack([side, -side], 1)
 
 
-@pytest.mark.parametrize("norm", ["linf", "l0"])
-def test_lucky_draws_of_a_random_network_fool_a_single_pass_and_no_mean(norm):
+def test_lucky_draws_of_a_random_network_fool_a_single_pass_and_no_mean():
     torch.manual_seed(0)
     x, y = torch.full((20, 1, 8, 8), 0.5), torch.zeros(20, dtype=torch.int64)
-    question = Direct(norm=norm, linf="0.001", l0=64, steps=20)
-    lucky = direct.ask(question, asked(Noisy(), x, y))
+    question = Direct(linf="0.001", l2="0.001", l0=64, steps=10, pointwise=True)
+    lucky = direct.ask(replace(question, pointwise=False), asked(Noisy(), x, y))
     mean = direct.ask(replace(question, draws=80), asked(Noisy(), x, y))
-    assert not lucky.bits["correct"].all()
-    assert mean.bits["correct"].all()
+    for norm in ("linf", "l2", "l0"):
+        assert not lucky.bits[norm].all()
+        assert mean.bits[norm].all()
     assert mean.forwards > 80 * 20
 
 
@@ -164,7 +186,7 @@ def test_what_was_found_is_confirmed_on_draws_that_no_attack_has_seen(monkeypatc
 
     monkeypatch.setattr(direct.Standing, "_falls", logged)
     x, y = torch.full((20, 1, 8, 8), 0.5), torch.zeros(20, dtype=torch.int64)
-    direct.ask(Direct(norm="linf", linf="0.001", steps=3, draws=2), asked(Logged(), x, y))
+    direct.ask(Direct(linf="0.001", steps=3, draws=2), asked(Logged(), x, y))
     fresh = {drawn[place] for place in confirming}
     assert len(fresh) == len(confirming) >= 2 * 2 * direct.CONFIRMED
     assert fresh.isdisjoint(number for place, number in enumerate(drawn) if place not in confirming)
@@ -179,17 +201,16 @@ def test_in_l0_what_salt_and_pepper_change_is_shortened_where_asked():
             return torch.stack([side, -side], 1)
 
     x, y = torch.full((6, 1, 6, 6), 0.9), torch.zeros(6, dtype=torch.int64)
-    question = Direct(norm="l0", l0=1, steps=1)
-    found = [direct.ask(replace(question, pointwise=p), asked(One(), x, y)).bits["correct"] for p in (False, True)]
+    question = Direct(l0=1, steps=1)
+    found = [direct.ask(replace(question, pointwise=p), asked(One(), x, y)).bits["l0"] for p in (False, True)]
     assert found[1].sum() < found[0].sum()
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])
 def test_direct_attacks_do_not_know_the_scale(scale):
-    outcome = direct.ask(
-        Direct(norm="linf", linf="0.1", steps=30), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0, scale), X, Y)
-    )
-    assert outcome.bits["correct"].tolist() == [False, True, False]
+    question = Direct(linf="0.1", steps=30)
+    outcome = direct.ask(question, asked(Plane([1.0, 1.0, 0.0, 0.0], 1.0, scale), X, Y))
+    assert outcome.bits["linf"].tolist() == [False, True, False]
 
 
 def test_a_large_factor_hides_an_image_from_the_cross_entropy_only():
@@ -228,13 +249,45 @@ ADAPTIVE = ("latent descent", "collision", "identity backward", "double precisio
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_adaptive_attacks_fool_with_room_and_do_not_without(name, toy):
     model, x, y = toy
-    steps = 2 if name == "nearest start" else 40
+    # Half of the way to an image of the other class, so that a walk must come nearer than where it starts.
+    near = float(torch.cdist(x.flatten(1), x.flatten(1))[0, 1])
+    steps, far = (3, str(0.75 * near)) if name == "nearest start" else (40, "8")
     outcomes = {
         eps: adaptive.ask(Adaptive(name=name, norm="l2", eps=eps, steps=steps), asked(model, x, y)).bits["correct"]
-        for eps in ("0.01", "8")
+        for eps in ("0.01", far)
     }
     assert outcomes["0.01"].all()
-    assert not outcomes["8"].all()
+    assert not outcomes[far].all()
+
+
+def test_a_collision_counts_what_fooled_on_the_way(toy, monkeypatch):
+    """The last step goes back to the image itself, which does not fool."""
+    model, x, y = toy
+    question = Adaptive(name="collision", norm="l2", eps="8", steps=20)
+    assert not adaptive.ask(question, asked(model, x, y)).bits["correct"].all()
+    sphere, steps = adaptive.ball("l2"), []
+
+    class Back:
+        size, step = staticmethod(sphere.size), staticmethod(sphere.step)
+
+        def project(self, made, images, eps):
+            steps.append(1)
+            return images if len(steps) == question.steps else sphere.project(made, images, eps)
+
+    monkeypatch.setattr(adaptive, "ball", lambda norm: Back())
+    assert not adaptive.ask(question, asked(model, x, y)).bits["correct"].all()
+    assert len(steps) == question.steps
+
+
+def test_closest_images_are_kept_with_their_sizes(toy):
+    model, x, y = toy
+    arrays = closest.ask(Closest(steps=30), asked(model, x, y)).arrays
+    assert arrays["adversarial"].shape == (3, len(x), 1, 8, 8)
+    found = np.isfinite(arrays["size"])
+    assert found[:2].all()
+    assert (arrays["answer"] != arrays["label"])[found].all()
+    change = arrays["adversarial"][1].astype(float) / 255 - arrays["clean"].astype(float) / 255
+    assert arrays["size"][1] == pytest.approx(np.sqrt((change**2).sum((1, 2, 3))), abs=0.05)
 
 
 def test_adaptive_attacks_need_the_parts():

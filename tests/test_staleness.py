@@ -44,7 +44,7 @@ QUESTIONS = [
     "Measurement(question=Attack(name='mi_fgsm', eps='0.1', steps=2), images=Images(n=8), sources=(network(),))",
     "Measurement(question=ConfidentTransfer(confidence=1, steps=2, searches=1), sources=(network(),))",
     "Measurement(question=Member(name='LinfBasicIterative'), images=Images(n=8))",
-    "Measurement(question=Direct(norm='all', steps=2), images=Images(n=8))",
+    "Measurement(question=Direct(steps=2, queries=2), images=Images(n=8))",
     "Measurement(question=LogitScale(name='pgd', factor='2', norm='linf', eps='0.1', steps=2), images=Images(n=8))",
     "Measurement(question=RepeatedNoise(level='0.1', repeats=2), images=Images(n=8))",
     "Measurement(question=OneLayerWeights(), sources=(patches(),))",

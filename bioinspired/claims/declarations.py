@@ -17,7 +17,7 @@ Reliability = Literal["quoted", "digitised", "second-hand", "none available"]
 Kind = Literal["effect", "equivalence"]
 Unit = Literal["points", "ratio"]
 Access = Literal["none", "transfer", "score", "decision", "white box"]
-Metric = Literal["unconditional", "conditional", "distance", "value"]
+Metric = Literal["unconditional", "conditional", "distance", "value", "linf", "l2", "l0"]
 
 MARGINS: dict[str, float] = {"points": 2.0, "ratio": 1.15}
 """The smallest difference that counts, by unit: two accuracy points, a factor 1.15 in distance."""
@@ -39,7 +39,8 @@ class Endpoint:
         metric: "unconditional" is accuracy over all images. "conditional" is the paper's rate of defense: over images
             that the target gets right when clean and whose adversarial example fools its own source. "distance" is the
             median over the images that the network gets right when clean. "value" is the mean of the numbers that a
-            chapter's own kind of question calls "value".
+            chapter's own kind of question calls "value". A norm is accuracy over all images in that norm, of a question
+            that tells norms apart.
     """
 
     question: str

@@ -15,18 +15,11 @@ from bioinspired.attacks.members import MEMBERS
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.figures.layout import WIDTH, finish, image, legend, nothing
-from bioinspired.tables.dim import (
-    ATTACKS,
-    NORMS,
-    WORDS,
-    labels,
-    rate_of,
-    scale_frame,
-    smallest,
-    standing,
-    thresholds,
-)
+from bioinspired.results import Result
+from bioinspired.tables.dim import ATTACKS, NORMS, WORDS, scale_results, thresholds
+from bioinspired.tables.dim_members import ROUNDED, labels, rate_of, smallest, standing
 from bioinspired.tables.dim_reconstructions import RIVALS, reconstructions
+from bioinspired.trials.dim import Closest
 
 SCALES = {"linf": "largest change", "l2": "Euclidean length", "l0": "changed values"}
 RANGES = {"linf": 0.5, "l2": 4.0, "l0": 40.0}
@@ -35,7 +28,10 @@ MARKERS = "osD^vPX<>"
 
 
 def curves(chapter: Chapter) -> Figure:
-    """Percent of images that stand against the size of the change, norm by norm, over all members; ABS hollow."""
+    """Percent of images that stand against the size of the change, norm by norm, over all members; ABS hollow.
+
+    On the images that all members saw.
+    """
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.0), sharey=True)
     colours = dict(zip(labels(chapter), sns.color_palette("colorblind", 10), strict=False))
     limits = thresholds(chapter)
@@ -47,7 +43,8 @@ def curves(chapter: Chapter) -> Figure:
             nothing(axis)
         for number, label in enumerate(shown):
             grid = np.linspace(0, RANGES[norm], 81)
-            seeds = [[100 * float((d[index] > x).mean()) for x in grid] for d in smallest(chapter, label).values()]
+            seeds = [[100 * float((d[index] > x * ROUNDED).mean()) for x in grid]
+                     for d in smallest(chapter, label).values()]  # fmt: skip
             axis.plot(grid, np.mean(seeds, 0), color=colours[label], label=label, marker=MARKERS[number % 9],
                       markevery=(number * 2, 16), markersize=4)  # fmt: skip
             axis.fill_between(grid, np.min(seeds, 0), np.max(seeds, 0), color=colours[label], alpha=0.15, linewidth=0)
@@ -55,7 +52,8 @@ def curves(chapter: Chapter) -> Figure:
             for cell in load("dim").cells:
                 if cell["target"] in REFERENCES and cell["norm"] == norm:
                     x, y = (float(cell["eps"]), cell.value) if cell["eps"] else (cell.value, 50.0)
-                    name = cell["target"] if (norm, cell["metric"]) == ("linf", "accuracy") else None
+                    first = (norm, cell["metric"], cell["eps"]) == ("linf", "accuracy", "0.3")
+                    name = cell["target"] if first else None
                     axis.plot(x, y, linestyle="", marker=REFERENCES[cell["target"]], markerfacecolor="none",
                               markeredgecolor="#333333", label=name)  # fmt: skip
     axes[0].set_ylabel("images that stand, %")
@@ -87,21 +85,23 @@ def heat(chapter: Chapter) -> Figure:
 
 
 def guesses(chapter: Chapter) -> Figure:
-    """Every reconstruction: images that stand in all three norms, test images and held-out ones; rivals as lines."""
+    """Every reconstruction, and the rivals: images that stand by norm, in all three, and held-out ones."""
     frame = reconstructions(chapter)
     figure, axis = plt.subplots(figsize=(WIDTH, 0.8 + 0.28 * max(len(frame), 4)))
-    axis.set(xlabel="images that stand in all three norms, %", xlim=(-1, 101))
-    if frame["test"].isna().all():
+    axis.set(xlabel="images that stand, %", xlim=(-2, 102))
+    if frame["all"].isna().all():
         nothing(axis)
         return finish(figure)
     place = np.arange(len(frame))
-    axis.barh(place, frame["test"], color=sns.color_palette("colorblind")[0], height=0.6, label="test images")
-    axis.plot(frame["held out"], place, linestyle="", marker="D", markersize=5, color="#333333",
-              label="images that training held out")  # fmt: skip
-    for rival, style in zip(RIVALS, ("-", "--", ":"), strict=True):
-        theirs = chapter.rate(rival, kind="direct", name=chapter.endpoint("overall-pgd").name)
-        if theirs is not None:
-            axis.axvline(theirs, color="#999999", linestyle=style, label=rival)
+    colours = sns.color_palette("colorblind")
+    axis.barh(place, frame["mean"], color="#dddddd", height=0.6, label="mean over the norms")
+    for norm, marker, colour in zip(NORMS, "osD", colours, strict=False):
+        axis.plot(frame[norm], place, linestyle="", marker=marker, markersize=5, color=colour, label=WORDS[norm])
+    axis.plot(frame["all"], place, linestyle="", marker="|", markersize=11, markeredgewidth=2.5, color="#333333",
+              label="all three at once")  # fmt: skip
+    axis.plot(frame["held out"], place, linestyle="", marker="x", markersize=5, color="#666666",
+              label="held-out images, mean over the norms")  # fmt: skip
+    axis.axhline(len(frame) - len(RIVALS) - 0.5, color="#666666", linewidth=1)
     axis.set_yticks(place, frame["label"], fontsize="x-small")
     axis.invert_yaxis()
     legend(figure, axis)
@@ -110,19 +110,47 @@ def guesses(chapter: Chapter) -> Figure:
 
 def scales(chapter: Chapter) -> Figure:
     """Images that stand against the factor on the logits, for attacks that see the scale and for one that does not."""
-    frame = scale_frame(chapter)
+    found = scale_results(chapter)
     figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
     axis.set(xlabel="factor on the logits (no answer changes)", ylabel="images that stand, %", ylim=(-2, 102))
-    if frame.empty:
+    if not found:
         nothing(axis)
         return finish(figure)
     colours = sns.color_palette("colorblind")
-    for number, ((attack, norm), mine) in enumerate(frame.groupby(["attack", "norm"], sort=False)):
-        by = mine.groupby("factor")["stands"].mean()
-        axis.plot(by.index, by, marker=MARKERS[number], color=colours[number],
-                  label=f"{ATTACKS[str(attack)]}, {WORDS[str(norm)]}")  # fmt: skip
+    for number, ((attack, norm), mine) in enumerate(found.items()):
+        axis.plot(list(mine), [100 * bits.mean() for bits in mine.values()], marker=MARKERS[number],
+                  color=colours[number], label=f"{ATTACKS[attack]}, {WORDS[norm]}")  # fmt: skip
     axis.set_xscale("log")
     legend(figure, axis)
+    return finish(figure)
+
+
+def closest(chapter: Chapter) -> Figure:
+    """The first test images and, by network and norm, the closest image found that fools, titled with its size."""
+    shown: dict[str, Result] = {}
+    for result in chapter.results:
+        if isinstance(result.measurement.question, Closest):
+            shown.setdefault(result.label, result)
+    if not shown:
+        figure, axis = plt.subplots(figsize=(WIDTH, 1.5))
+        nothing(axis)
+        return finish(figure)
+    arrays = {label: result.artifact(chapter.store) for label, result in shown.items()}
+    first = next(iter(arrays.values()))
+    columns, rows = len(first["clean"]), 1 + len(NORMS) * len(arrays)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 1.12 * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.set_xticks([]), axis.set_yticks([])
+    for column in range(columns):
+        image(axes[0, column], first["clean"][column], str(first["label"][column]))
+    axes[0, 0].set_ylabel("clean", fontsize="x-small")
+    places = [(label, index) for label in arrays for index in range(len(NORMS))]
+    for row, (label, index) in enumerate(places, start=1):
+        axes[row, 0].set_ylabel(f"{label}\n{WORDS[NORMS[index]]}", fontsize="x-small")
+        for column in range(columns):
+            size, answer = arrays[label]["size"][index, column], arrays[label]["answer"][index, column]
+            title = f"{answer} at {size:.2g}" if np.isfinite(size) else "nothing found"
+            image(axes[row, column], arrays[label]["adversarial"][index, column], title)
     return finish(figure)
 
 

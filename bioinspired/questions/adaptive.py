@@ -81,13 +81,17 @@ def _collision(asked: Asked, inner: DenoisedInternalModels, question: Adaptive, 
     with torch.no_grad():
         wanted = inner.denoised(x)[_nearest_of_another_class(x, asked.labels)]
     sphere = ball(question.norm)
-    x_adv = x.clone()
+    x_adv, first = x.clone(), x.clone()
+    fooled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     for _ in range(question.steps):
         point = x_adv.detach().requires_grad_()
         apart = (inner.denoised(point) - wanted).square().sum()
         (gradient,) = torch.autograd.grad(apart, point)
         x_adv = sphere.project(sphere.step(x_adv, -gradient, STEP * eps), x, eps)
-    return x_adv, float(question.steps), float(question.steps)
+        new = ~fooled & ~correct(asked.model, x_adv, asked.labels)
+        first = torch.where(per_image(new, x), x_adv, first)
+        fooled |= new
+    return first, 2.0 * question.steps, float(question.steps)
 
 
 def _nearest_of_another_class(x: Tensor, y: Tensor) -> Tensor:

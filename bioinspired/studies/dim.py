@@ -7,12 +7,12 @@ Rows, by how many seeds they are trained with:
     fixed     class PCA; nearest neighbour: nothing about them is random, so that five seeds would be one network
     knobs     DIM with another of the guesses K1 to K9 changed, and with class-balanced training
 
-Every row is asked: clean images, Gaussian noise, and which images stand in all three norms against direct attacks. Main
-rows and controls besides: the same norm by norm, PGD on the margin over epsilon. Rows of `member_rows` on the first
-seed (main rows and controls on every seed at full scale): each of the 42. DIM and the knobs: direct attacks on images
-that training held out, by which a reconstruction is chosen. DIM, once: the logit scale, attacks that know it, direct
-attacks with ten restarts, AutoAttack, SPSA, transfer, checks, errors class by class; Square also of the other networks
-that the page shows.
+Every row is asked: clean images, Gaussian noise, and which images stand against direct attacks, norm by norm and in
+all three. Main rows and controls besides: PGD on the margin over epsilon. Rows of `member_rows` on the first seed (main
+rows and controls on every seed at full scale): each of the 42. DIM and the knobs: direct attacks on images that
+training held out, by which a reconstruction is chosen. DIM, once: the logit scale, attacks that know it, direct attacks
+with more steps and restarts, AutoAttack, SPSA, transfer, checks, errors class by class. The networks that the page
+shows: their closest adversarial images.
 
 The 42 in three groups, by the passes that they take (n images, by seeds; L: at laptop scale, F: at full scale):
 
@@ -21,11 +21,10 @@ The 42 in three groups, by the passes that they take (n images, by seeds; L: at 
     long        4       1,000    20, one      200, all seeds
     expensive   8       more     20, one (C&W and EAD only)   50, one seed, with the steps in BUDGETS
 
-The grid at `full`, on MNIST with widths as in SMALL, in rows x seeds; direct attacks on 500 images in all norms and on
-250 norm by norm, towards each class:
+The grid at `full`, on MNIST with widths as in SMALL, in rows x seeds; direct attacks on 200 images:
 
-    core   main 4 x 5, controls 4 x 5, fixed 2 x 1, knobs 17 x 1
-    wide   knobs 17 x 4 more seeds, the wide DIM x 5, trained twice as long
+    core   main 4 x 5, controls 4 x 5, fixed 2 x 1, knobs 16 x 1
+    wide   knobs 16 x 4 more seeds, the wide DIM x 5, trained twice as long
 
 A network behind a threshold or a steep step is attacked through several slopes in its place besides; one that draws
 noise, through the mean over draws.
@@ -47,7 +46,6 @@ from bioinspired.trials import (
     Corruption,
     Data,
     Defense,
-    Gallery,
     Images,
     Measurement,
     Network,
@@ -64,6 +62,7 @@ from bioinspired.trials.dim import (
     Adaptive,
     BinaryInput,
     ClassPCA,
+    Closest,
     DenoisedCNN,
     Direct,
     InternalErrors,
@@ -86,7 +85,8 @@ ADAPTIVE: tuple[Literal["latent descent", "collision", "identity backward", "dou
     "double precision",
 )
 HOPS = 20  # steps of HopSkipJump from the nearest image of another class
-LONG_STEPS, MANY_RESTARTS = 1_000, 10  # of direct attacks on the images that `hardest` counts
+LONG_STEPS, MANY_RESTARTS = 1_000, 10  # of direct attacks on the images that `longer` counts
+CLOSEST = 6  # images
 SOFTER = ("0.3", "1")  # widths in the backward pass, of a step of width 0.1
 FACTORS = ("0.01", "1", "100")  # of the logits, which are of size 100 times the error already
 
@@ -148,8 +148,7 @@ class Setting:
     l0: int = 12
     epsilons: tuple[Strength, ...]
     direct: Direct
-    direct_images: int
-    norm_images: int
+    images: int
     slopes: tuple[Strength, ...]
     draws: int = 10
     members: Scale
@@ -158,7 +157,7 @@ class Setting:
     member_rows: tuple[str, ...] = ("standard", "DIM", "pgd-trained", "Binary CNN", "class PCA")
     every_seed: bool = False
     auto_images: int
-    hardest: int = 0
+    longer: int = 0
     checked: int
     knobs: tuple[str, ...] | None = None
     changes: str
@@ -183,16 +182,15 @@ DIGITS = Setting(
     kept=1_237,
     linf="0.15",
     epsilons=("0.05", "0.15"),
-    direct=Direct(norm="all", linf="0.15", steps=40),
-    direct_images=40,
-    norm_images=40,
+    direct=Direct(linf="0.15", steps=40, queries=200),
+    images=40,
     slopes=("0.1",),
     members="laptop",
     member_images=(20, 20, 20),
     leave_out=(*COMPILED, "Boundary", "HopSkipJump"),
     auto_images=10,
     checked=30,
-    knobs=("K1 code", "K1 raw", "K2 raw"),
+    knobs=("K1 code", "K2 raw", "K3 narrow"),
     changes="small networks, scikit-learn's 8x8 digits up-sampled to 28x28, fewer steps of the 42 attacks",
 )
 SMOKE = replace(
@@ -206,9 +204,8 @@ SMOKE = replace(
     held_out=60,
     kept=200,
     epsilons=("0.15",),
-    direct=Direct(norm="all", linf="0.15", steps=5),
-    direct_images=12,
-    norm_images=12,
+    direct=Direct(linf="0.15", steps=5, queries=5),
+    images=12,
     members="smoke",
     member_images=(6, 0, 0),
     member_rows=("standard", "DIM"),
@@ -227,19 +224,18 @@ MNIST = Setting(
     knob_seeds=(0,),
     wide_seeds=(0, 1, 2, 3, 4),
     held_out=5_000,
-    chosen_by=300,
+    chosen_by=100,
     kept=10_000,
     linf="0.3",
     epsilons=("0.1", "0.2", "0.3"),
-    direct=Direct(norm="all", targeted=True, pointwise=True, restarts=3),
-    direct_images=500,
-    norm_images=250,
+    direct=Direct(targeted=True, pointwise=True, restarts=3, queries=5_000),
+    images=200,
     slopes=("0.03", "0.1", "0.3"),
     members="full",
     member_images=(1_000, 200, 50),
     every_seed=True,
     auto_images=200,
-    hardest=50,
+    longer=50,
     checked=100,
     changes="Thresholds are those of the ABS paper, networks the smaller of two sizes.",
 )
@@ -257,7 +253,7 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         kept=5_000,
         linf="0.3",
         epsilons=("0.1", "0.2", "0.3"),
-        direct=Direct(norm="all", steps=40),
+        direct=Direct(steps=40, queries=200),
         changes="networks of a few hundred units trained on 5,000 of MNIST's images, with members' steps cut",
     ),
     ("full", "mnist"): MNIST,
@@ -330,7 +326,6 @@ def knobs(base: DIM) -> dict[str, DIM]:
     """Reconstructions that differ from one in a single guess, by label."""
     changes: dict[str, dict[str, Any]] = {
         "K1 code": {"reads": "code"},
-        "K1 raw": {"reads": "raw", "target": "raw"},
         "K2 raw": {"target": "raw"},
         "K3 conv": {"denoiser": "conv"},
         "K3 narrow": {"denoiser_widths": tuple(width // 2 for width in base.denoiser_widths)},
@@ -356,28 +351,24 @@ def _network(setting: Setting, row: Row, seed: int) -> Network:
 
 
 def _questions(setting: Setting, row: Row, seed: int) -> tuple[Measurement, ...]:
-    few, whole = Images(n=setting.norm_images), Images(n=1_000 if setting.members == "full" else None)
+    few, whole = Images(n=setting.images), Images(n=1_000 if setting.members == "full" else None)
     direct = _direct(setting, row.defense)
     asked = [
         Measurement(question=Clean()),
         Measurement(question=Corruption(name="gaussian_noise_clipped", strength="0.5"), images=whole),
-        Measurement(question=direct, images=Images(n=setting.direct_images)),
+        Measurement(question=direct, images=few),
     ]
     if row.label == "DIM" or row.knob:
         held_out = replace(direct, last=min(setting.held_out, setting.chosen_by))
         asked.append(Measurement(question=held_out, images=Images(split="train")))
     if row.brief:
         return tuple(asked)
-    asked += [Measurement(question=replace(direct, norm=norm), images=few) for norm in ("linf", "l2", "l0")]
     asked += [Measurement(question=_margin(setting, eps), images=few) for eps in setting.epsilons]
     first = seed == row.seeds[0]
     if setting.every_seed or (first and row.label in setting.member_rows):
         asked += _members(setting, first=first)
-    if first and setting.auto_images and row.label in (*SHOWN, "binary DIM"):
-        square = Attack(name="square", eps=setting.linf)
-        asked.append(Measurement(question=square, images=Images(n=setting.auto_images)))
     if first and row.label in SHOWN:
-        asked.append(Measurement(question=Gallery(attack=_margin(setting, setting.linf))))
+        asked.append(Measurement(question=Closest(steps=setting.direct.steps), images=Images(n=CLOSEST)))
     return tuple(asked)
 
 
@@ -399,7 +390,7 @@ def _margin(setting: Setting, eps: Strength) -> Attack:
 def _members(setting: Setting, *, first: bool) -> list[Measurement]:
     """The 42, or those that this scale runs; the expensive ones on the first seed only.
 
-    Noise of half the threshold finds nothing that noise of the threshold does not, so that it runs there only.
+    Noise and loss of contrast run at the threshold only.
     """
     asked = []
     for listed in FORTY_TWO:
@@ -426,8 +417,8 @@ def _once(setting: Setting, seed: int) -> tuple[Measurement, ...]:
     twin = _network(setting, rows["standard"], seed)
     others = [_network(setting, rows[label], seed) for label in ("Binary CNN", "pgd-trained")]
     others += [_network(setting, rows["DIM"], other) for other in setting.seeds if other != seed][:1]
-    asked = [Measurement(question=InternalErrors(), images=Images(n=setting.direct_images))]
-    few = Images(n=setting.norm_images)
+    few = Images(n=setting.images)
+    asked = [Measurement(question=InternalErrors(), images=few)]
     steps = setting.direct.steps
     attacks: list[Question] = []
     balls: tuple[tuple[Literal["linf", "l2"], Strength], ...] = (("linf", setting.linf), ("l2", setting.l2))
@@ -452,12 +443,9 @@ def _once(setting: Setting, seed: int) -> tuple[Measurement, ...]:
         for norm, eps in balls:
             walk = Adaptive(name="nearest start", norm=norm, eps=eps, steps=HOPS)
             asked.append(Measurement(question=walk, images=small))
-    if setting.hardest:
-        hard = Images(n=setting.hardest)
-        untargeted = replace(setting.direct, targeted=False, steps=LONG_STEPS, restarts=MANY_RESTARTS)
-        pointwise = replace(setting.direct, norm="l0", restarts=MANY_RESTARTS)
-        direct = (*(replace(untargeted, norm=norm) for norm, _ in balls), pointwise)
-        asked += [Measurement(question=question, images=hard) for question in direct]
+    if setting.longer:
+        longer = replace(setting.direct, steps=LONG_STEPS, restarts=MANY_RESTARTS, starts=MANY_RESTARTS, targeted=False)
+        asked.append(Measurement(question=longer, images=Images(n=setting.longer)))
     if setting.checked:
         checks = Checked(eps=setting.linf)
         asked.append(Measurement(question=checks, images=Images(n=setting.checked), sources=(twin,)))

@@ -78,15 +78,15 @@ def cells(chapter: Chapter, source_set: str, ours: Callable[[Chapter, Cell], flo
     claims = load(chapter.study.name)
     data = data_of(chapter.study)
     rows = []
-    for place in dict.fromkeys(c.place for c in claims.cells if c.source_set == source_set and not c.same_as):
-        here = [
-            cell for cell in claims.cells if (cell.source_set, cell.place) == (source_set, place) and not cell.same_as
-        ]
+    counted = [cell for cell in claims.cells if cell.source_set == source_set and not cell.same_as]
+    for place, unit in dict.fromkeys((cell.place, cell.unit) for cell in counted):
+        here = [cell for cell in counted if (cell.place, cell.unit) == (place, unit)]
         measured = [ours(chapter, cell) if cell.data == data else None for cell in here]
         found = agreement(measured, [cell.value for cell in here])
         rows.append(
             {
                 "place": place,
+                "unit": unit,
                 "reliability": ", ".join(dict.fromkeys(cell.reliability for cell in here)),
                 "numbers printed": len(here),
                 "measured here": found.n,
@@ -96,7 +96,7 @@ def cells(chapter: Chapter, source_set: str, ours: Callable[[Chapter, Cell], flo
         )
     frame = pd.DataFrame(rows)
     if not frame["measured here"].any():
-        frame = frame[["place", "reliability", "numbers printed", "measured here"]]
+        frame = frame[["place", "unit", "reliability", "numbers printed", "measured here"]]
     return table(
         frame, "What the sources print, table by table, and how far our numbers agree where they can be compared."
     )

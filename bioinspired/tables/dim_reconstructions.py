@@ -7,7 +7,8 @@ from scipy.special import ndtri
 
 from bioinspired.chapter import Chapter
 from bioinspired.claims.statistics import Effect, Group, image_deviation
-from bioinspired.tables.dim import FIXED, of_direct, rate_of_direct
+from bioinspired.results import Result
+from bioinspired.tables.dim import FIXED, NORMS, asked, rate_of_direct
 from bioinspired.trials.dim import Direct
 
 RIVALS = ("pgd-trained", "Binary CNN", "class PCA")
@@ -16,47 +17,60 @@ RIVALS = ("pgd-trained", "Binary CNN", "class PCA")
 MARGIN = 2.0  # points below which a difference does not count
 TAIL = 0.025  # of the intervals, on each side
 
+MEASURES = {"all": "in all three norms at once", "mean": "in the mean over the norms"}
+
 
 def reconstructions(chapter: Chapter) -> pd.DataFrame:
-    """One row per reconstruction of DIM: label, percent that stand on held-out images and on test images, networks."""
+    """One row per reconstruction of DIM, then one per rival, in percent that stand against direct attacks.
+
+    Columns: label, each norm, "all" three at once, "mean" over them, "held out" (that mean on images that training held
+    out, empty for rivals), "networks".
+    """
+    labels = [t.label for t in chapter.study.trials if t.label == "DIM" or t.factors["knob"]]
     rows = []
-    for label in dict.fromkeys(t.label for t in chapter.study.trials if t.label == "DIM" or t.factors["knob"]):
-        held_out = chapter.rate(label, metric="value", kind="direct")
-        standing = _standing(chapter, label)
-        rows.append({"label": label, "held out": held_out, "test": rate_of_direct(chapter, label, "all"),
-                     "networks": 0 if standing is None else len(standing)})  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["label", "held out", "test", "networks"])
-    return frame.astype({"held out": float, "test": float})
+    for label in dict.fromkeys((*labels, *RIVALS)):
+        rates = {which: rate_of_direct(chapter, label, which) for which in (*NORMS, "all")}
+        mean = None if rates["all"] is None else float(np.mean([rates[norm] for norm in NORMS]))
+        rows.append({"label": label, **rates, "mean": mean, "held out": _held_out(chapter, label),
+                     "networks": sum(asked(r) is not None for r in chapter.results if r.label == label)})  # fmt: skip
+    columns = ["label", *NORMS, "all", "mean", "held out", "networks"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys((*NORMS, "all", "mean", "held out"), float))
 
 
-def chosen(chapter: Chapter) -> str | None:
-    """The reconstruction that does best on images that training held out; None before there are any."""
+def chosen(chapter: Chapter) -> list[str]:
+    """The reconstructions that do best on images that training held out, by the mean over norms; several if tied."""
     held_out = _column(chapter, "held out")
-    return max(held_out, key=lambda label: held_out[label]) if held_out else None
+    best = max(held_out.values(), default=0.0)
+    return [label for label, value in held_out.items() if value == best]
 
 
 def answer(chapter: Chapter) -> str:
     """Does any reconstruction beat the simple rivals in the worst case per image? In words and numbers, as Markdown."""
-    tested, pick = _column(chapter, "test"), chosen(chapter)
-    if pick is None or pick not in tested:
+    picks = chosen(chapter)
+    tested = {which: _column(chapter, which, ours=True) for which in MEASURES}
+    if not picks or picks[0] not in tested["mean"]:
         return "*Not measured yet: does any reconstruction beat the simple rivals in the worst case per image?*"
-    best = max(tested, key=lambda label: tested[label])
+    n = min(result.n for result in chapter.results if asked(result))
     lines = [
-        f"{len(tested)} reconstructions were measured. In all three norms at once, worst case per image over the "
-        f"direct attacks, between {min(tested.values()):.1f} % and {tested[best]:.1f} % of "
-        f"{int(of_direct(chapter)['n'].max())} test images stand. "
-        f"Chosen by images that training held out: *{pick}*, with {tested[pick]:.1f} %; the best on the test "
-        f"images themselves is *{best}*.",
+        f"{len(tested['all'])} reconstructions were measured, worst case per image over the direct attacks on {n} test "
+        f"images. {_range(tested['all'], 'In all three norms at once')} "
+        f"{_range(tested['mean'], 'In the mean over the norms')} "
+        f"Chosen by that mean on images that training held out: {_names(picks)}.",
         "",
     ]
     for rival in RIVALS:
-        theirs = rate_of_direct(chapter, rival, "all")
-        if theirs is None:
+        if rate_of_direct(chapter, rival, "all") is None:
             lines.append(f"- Against {rival}: not measured.")
             continue
-        said = [f"{name} is {_compared(chapter, label, rival)}"
-                for name, label in (("the chosen one", pick), ("the best", best))]  # fmt: skip
-        lines.append(f"- Against {rival}, which keeps {theirs:.1f} %: {said[0]}, {said[1]}.")
+        said = []
+        for which, words in MEASURES.items():
+            theirs = _column(chapter, which)[rival]
+            best = max(tested[which], key=lambda label: tested[which][label])
+            said.append(
+                f"{words} it keeps {theirs:.1f} %; *{picks[0]}* is {_compared(chapter, picks[0], rival, which)}, "
+                f"the best on the test images, *{best}*, {_compared(chapter, best, rival, which)}"
+            )
+        lines.append(f"- Against {rival}: {'; '.join(said)}.")
     said_when = (
         "In brackets the 95 % interval over seeds and images. *Better* and *worse* are said where it lies on one side "
         "of zero and the difference is above two points. A reconstruction that was trained once is given the spread "
@@ -66,30 +80,59 @@ def answer(chapter: Chapter) -> str:
     return "\n".join(lines)
 
 
-def _column(chapter: Chapter, name: str) -> dict[str, float]:
-    """A column of `reconstructions` by label, without what was not measured."""
+def _range(values: dict[str, float], words: str) -> str:
+    low, high = min(values.values()), max(values.values())
+    best = [label for label, value in values.items() if value == high]
+    return f"{words} between {low:.1f} % and {high:.1f} % stand, most for {_names(best)}."
+
+
+def _names(labels: list[str]) -> str:
+    named = ", ".join(f"*{label}*" for label in labels[:3])
+    return named + (f" and {len(labels) - 3} others" if len(labels) > 3 else "")
+
+
+def _held_out(chapter: Chapter, label: str) -> float | None:
+    rates = [r.rate("value") for r in chapter.results if r.label == label and _is_held_out(r)]
+    values = [rate for rate in rates if rate is not None]
+    return float(np.mean(values)) if values else None
+
+
+def _is_held_out(result: Result) -> bool:
+    question = result.measurement.question
+    return isinstance(question, Direct) and question.last is not None
+
+
+def _column(chapter: Chapter, name: str, *, ours: bool = False) -> dict[str, float]:
+    """A column of `reconstructions` by label, without what was not measured; `ours`: without the rivals."""
     frame = reconstructions(chapter)
-    return {str(k): float(v) for k, v in zip(frame["label"], frame[name], strict=True) if not np.isnan(v)}
+    pairs = zip(frame["label"], frame[name], strict=True)
+    return {str(k): float(v) for k, v in pairs if not np.isnan(v) and not (ours and k in RIVALS)}
 
 
-def _compared(chapter: Chapter, label: str, rival: str) -> str:
-    gap, low, high = interval(chapter, label, rival)
+def _compared(chapter: Chapter, label: str, rival: str, which: str) -> str:
+    gap, low, high = interval(chapter, label, rival, which)
     said = f"({gap:+.1f} points [{low:+.1f}, {high:+.1f}])"
     if low <= 0 <= high or abs(gap) <= MARGIN:
         return f"not told apart from it {said}"
     return f"{'better' if gap > 0 else 'worse'} {said}"
 
 
-def interval(chapter: Chapter, label: str, rival: str) -> tuple[float, float, float]:
-    """The difference of two rows that were measured, in points, with its 95 % interval over seeds and images."""
-    one, other = _standing(chapter, label), _standing(chapter, rival)
+def interval(chapter: Chapter, label: str, rival: str, which: str) -> tuple[float, float, float]:
+    """The difference of two rows that were measured, in points, with its 95 % interval over seeds and images.
+
+    Args:
+        chapter: the page's.
+        label, rival: the rows.
+        which: of `MEASURES`.
+    """
+    one, other = _standing(chapter, label, which), _standing(chapter, rival, which)
     assert one is not None
     assert other is not None
     n = min(one.shape[1], other.shape[1])
     one, other = one[:, :n], other[:, :n]
     gap = float(one.mean() - other.mean())
     variance = image_deviation(one, other) ** 2 / n
-    groups = [group for name in (label, rival) if name not in FIXED and (group := _spread(chapter, name))]
+    groups = [group for name in (label, rival) if name not in FIXED and (group := _spread(chapter, name, which))]
     if groups:
         low, high = Effect(mean=gap, groups=tuple(groups), image_variance=variance).interval(TAIL)
     else:
@@ -98,10 +141,10 @@ def interval(chapter: Chapter, label: str, rival: str) -> tuple[float, float, fl
     return gap, low, high
 
 
-def _spread(chapter: Chapter, label: str) -> Group | None:
+def _spread(chapter: Chapter, label: str, which: str) -> Group | None:
     """The variance of a row's mean over seeds; of a row with one network, that of DIM's; None where there is none."""
     for name in (label, "DIM"):
-        standing = _standing(chapter, name)
+        standing = _standing(chapter, name, which)
         if standing is not None and len(standing) > 1:
             k = len(standing)
             variance = float(standing.mean(1).var(ddof=1))
@@ -109,17 +152,14 @@ def _spread(chapter: Chapter, label: str) -> Group | None:
     return None
 
 
-def _standing(chapter: Chapter, label: str) -> NDArray[np.float64] | None:
-    """Which images stand in all three norms, 0 or 100, [networks, images]; None before there are any."""
-    name = chapter.endpoint("overall-pgd").name
-    found = [
-        result.correct
-        for result in chapter.results
-        if isinstance(asked := result.measurement.question, Direct)
-        and (result.label, asked.name) == (label, name)
-        and result.correct is not None
-    ]
+def _standing(chapter: Chapter, label: str, which: str) -> NDArray[np.float64] | None:
+    """Percent of the norms, or of all at once, in which each image stands, [networks, images]; None before any are."""
+    found = []
+    for result in chapter.results:
+        if result.label == label and asked(result):
+            bits = [result.bits(name) for name in (NORMS if which == "mean" else ("correct",))]
+            found.append(100.0 * np.mean([one for one in bits if one is not None], axis=0))
     if not found:
         return None
-    n = min(len(bits) for bits in found)
-    return np.where([bits[:n] for bits in found], 100.0, 0.0)
+    n = min(len(images) for images in found)
+    return np.stack([images[:n] for images in found])

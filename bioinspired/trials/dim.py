@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from bioinspired.keys import Strength
+from bioinspired.keys import Strength, number, strength
 from bioinspired.trials.networks import Defense
 from bioinspired.trials.questions import Question
 
 BUDGET = 100, 3
-"""Steps and restarts up to which direct attacks are called by their norm alone."""
+"""Steps and restarts up to which direct attacks are called by their thresholds alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,36 +95,60 @@ class Member(Question):
 
 @dataclass(frozen=True, kw_only=True)
 class Direct(Question):
-    """Which images stand in a norm, or in all three, against attacks on the score itself; see `questions.direct`.
+    """Which images stand in each norm, and in all three, against attacks on the score; see `questions.direct`.
 
-    `restarts` are those of the untargeted attacks; `targeted` adds one run towards every class, `pointwise` shortens
-    what salt and pepper find in L0. `widths` are those of the sigmoids as which the thresholds or steep steps of a
-    network are differentiated, one after the other, after the attacks that take a threshold for the identity and a
-    steep step as it is. `draws` averages over so many passes of a network that draws random numbers. `last` asks about
-    the last so many of the images only: those that the training held out.
+    `restarts` are those of the untargeted attacks in Linf and L2; `targeted` adds one run towards every class,
+    `queries` so many of Square's. In L0 salt and pepper begins from so many `starts`, and `pointwise` shortens what it
+    finds.
+    `widths` are those of the sigmoids as which the thresholds or steep steps of a network are differentiated, one after
+    the other, after the attacks that take a threshold for the identity and a steep step as it is. `draws` averages over
+    so many passes of a network that draws random numbers. `last` asks about the last so many of the images only: those
+    that the training held out.
     """
 
     kind: ClassVar = "direct"
-    norm: Literal["linf", "l2", "l0", "all"]
     linf: Strength = "0.3"
     l2: Strength = "1.5"
     l0: int = 12
     steps: int = 100
     restarts: int = 1
     targeted: bool = False
+    queries: int = 0
+    starts: int = 1
     pointwise: bool = False
     widths: tuple[Strength, ...] = ()
     draws: int = 1
     last: int | None = None
 
     @property
+    def thresholds(self) -> dict[str, float]:
+        """The size of a change, in each norm, up to which an image has to stand."""
+        return {"linf": number(self.linf), "l2": number(self.l2), "l0": float(self.l0)}
+
+    @property
+    def balls(self) -> tuple[tuple[str, Strength], ...]:
+        """Norms and thresholds as strengths."""
+        return ("linf", strength(self.linf)), ("l2", strength(self.l2)), ("l0", strength(str(self.l0)))
+
+    @property
+    def longer(self) -> bool:
+        """Whether the budget is above `BUDGET`."""
+        return self.steps > BUDGET[0] or self.restarts > BUDGET[1]
+
+    @property
     def name(self) -> str:
-        """Norm and thresholds, such as "linf 0.3" or "all 0.3 1.5 12"; a budget above `BUDGET`; whether held out."""
-        own = {"linf": self.linf, "l2": self.l2, "l0": str(self.l0)}
-        said = f"{self.linf} {self.l2} {self.l0}" if self.norm == "all" else own[self.norm]
-        longer = self.steps > BUDGET[0] or self.restarts > BUDGET[1]
-        budget = f", {self.steps} steps x {self.restarts}" if longer else ""
-        return f"{self.norm} {said}{budget}" + ("" if self.last is None else " held out")
+        """The thresholds, such as "linf 0.3, l2 1.5, l0 12"; a budget above `BUDGET`; whether held out."""
+        budget = f"; {self.steps} steps x {self.restarts}" if self.longer else ""
+        said = f"linf {self.linf}, l2 {self.l2}, l0 {self.l0}{budget}"
+        return said + ("" if self.last is None else " held out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closest(Question):
+    """Pictures of the smallest changes that fool, norm by norm; see `questions.closest`."""
+
+    kind: ClassVar = "closest"
+    steps: int = 100
 
 
 @dataclass(frozen=True, kw_only=True)
