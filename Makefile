@@ -35,4 +35,4 @@ $(READY): uv.lock pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf _build results/laptop results/smoke results/weights
+	rm -rf _build results/laptop results/smoke results/verify

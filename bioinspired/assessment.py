@@ -17,6 +17,9 @@ from bioinspired.records import Store
 from bioinspired.results import Result, read
 from bioinspired.trials import PAPERS_SCHEDULE, Attack, Clean, Corruption, Distance, Measurement, Study
 
+BRIDGE_SEEDS = 2
+"""The fewest trainings at the paper's own schedule that a shorter one is compared with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
@@ -94,10 +97,10 @@ def _assess(headline: Headline, claims: Claims, study: Study, found: list[Result
 
 
 def _bridge(headline: Headline, study: Study, found: list[Result], evidence: Evidence) -> float | None:
-    """The effect at the paper's own schedule minus the effect at this one; None where one of them was not measured."""
+    """The effect at the paper's own schedule minus the effect at this one; None where there are too few of either."""
     long = replace(headline, defended=headline.defended + PAPERS_SCHEDULE, baseline=headline.baseline + PAPERS_SCHEDULE)
     theirs = _evidence(long, study, [result for result in found if _feeds(long, result)])
-    return theirs.mean() - evidence.mean() if theirs.tested and evidence.tested else None
+    return theirs.mean() - evidence.mean() if theirs.k >= BRIDGE_SEEDS and evidence.tested else None
 
 
 def _feeds(headline: Headline, result: Result) -> bool:
@@ -119,14 +122,18 @@ def _evidence(headline: Headline, study: Study, used: Sequence[Result]) -> Evide
     ]
     if not all(arms):
         return _untested(headline, study, used)
+    unusable = _unusable(headline, used, arms)
+    if unusable:
+        return Evidence(unit=headline.unit, fidelity=study.fidelity, changes=study.changes, reason=unusable)
     shared = sorted(set(arms[0]) & set(arms[1]))
-    paired = bool(shared) and len(shared) == min(len(arms[0]), len(arms[1]))
+    alike = all(r.trial.network.defense is None or r.trial.network.defense.trained_alike for r in used)
+    paired = alike and bool(shared) and len(shared) == min(len(arms[0]), len(arms[1]))
     defended, baseline = ([arm[s] for s in shared] if paired else list(arm.values()) for arm in arms)
     counted = [result for result in used if not paired or result.seed in shared]
     return Evidence(
         defended=tuple(defended),
         baseline=tuple(baseline),
-        n=min(result.counted(metric) for result in counted),
+        n=min(result.counted(metric) for result in counted if result.rate(metric) is not None),
         paired=paired,
         unit=headline.unit,
         criteria=tuple(result.unit["criteria"].get(headline.id, "") for result in counted),
@@ -134,6 +141,15 @@ def _evidence(headline: Headline, study: Study, used: Sequence[Result]) -> Evide
         changes=study.changes,
         image_deviation=None if metric == "conditional" else _deviation(headline, counted),
     )
+
+
+def _unusable(headline: Headline, used: Sequence[Result], arms: Sequence[dict[int, float]]) -> str:
+    """Why measurements give no effect although there are some; "" where they do."""
+    if headline.endpoint.metric == "distance" and any(result.rate("distance") is None for result in used):
+        return "on some network less than half of the images were fooled, so that there is no median distance"
+    if headline.unit == "ratio" and any(value <= 0 for arm in arms for value in arm.values()):
+        return "a distance of zero has no ratio"
+    return ""
 
 
 def _untested(headline: Headline, study: Study, used: Sequence[Result]) -> Evidence:

@@ -66,7 +66,7 @@ def build(
             the same book still running.
     """
     root = (root or checkout()).resolve()
-    _installed()
+    installed()
     if not (root / "_config.yml").is_file():
         raise UserError(f"There is no book in {root}: run this from a clone of the repository.")
     with _lock(root / "_build"):
@@ -239,13 +239,14 @@ def _mathjax(folder: Path) -> None:
         target.write_bytes(content)
 
 
-def _installed() -> None:
-    for name in ("jupyter-book", "papermill", "ipykernel", MATHJAX[0]):
+def installed() -> None:
+    """Raises UserError where a package is missing that only the book needs."""
+    for name in ("jupyter-book", "papermill", "ipykernel", "pandas", "seaborn", MATHJAX[0]):
         try:
             importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             raise UserError(
-                f'{name} is not installed, and the book needs it: pip install "bioinspired[book]".'
+                f'{name} is not installed, and the book needs it: pip install -e ".[book]" in the checkout.'
             ) from None
 
 

@@ -16,7 +16,7 @@ from bioinspired import studies
 from bioinspired.errors import UserError
 from bioinspired.keys import key, number, strength
 from bioinspired.making import make
-from bioinspired.plan import Unit, units
+from bioinspired.plan import Unit, recorded, shown, units
 from bioinspired.records import DamagedRecordError, Store, open_store
 from bioinspired.trials import Images, Norm, Scale, Study, Tier
 
@@ -48,11 +48,12 @@ def book(
     workers: Annotated[int, typer.Option(min=1, help="Processes, one torch thread each.")] = 2,
 ) -> None:
     """Make what is missing (at scale full: only say what is), execute the notebooks, build the book."""
-    from bioinspired.book import build
+    from bioinspired.book import build, installed
 
     chosen = [name.strip() for name in only.split(",") if name.strip()] or list(studies.NAMES)
-    wanted = [studies.study(name, scale, dataset=dataset) for name in chosen]
     place = open_store(scale, store)
+    wanted = [recorded(name, place, dataset=dataset) for name in chosen]
+    installed()
     with _stoppable():
         if scale == "full":
             _say_what_is_missing(wanted, place)
@@ -104,16 +105,17 @@ def status(
         place = open_store(one, store)
         damaged += [str(found) for found in place.records() if isinstance(found, DamagedRecordError)]
         for name in (study,) if study else studies.NAMES:
-            wanted = studies.study(name, one, dataset=dataset)
-            rows += [_row(one, unit) for unit in units(wanted, place)]
+            for wanted in shown(name, place, dataset=dataset):
+                rows += [_row(one, unit) for unit in units(wanted, place)]
     for sentence in damaged:
         print(f"damaged: {sentence}", file=sys.stderr)
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    table = Table("study", "scale", "tier", "units", "done", "missing", "stale", "damaged")
-    for group in dict.fromkeys((row["study"], row["scale"], row["tier"]) for row in rows):
-        states = [row["state"] for row in rows if (row["study"], row["scale"], row["tier"]) == group]
+    table = Table("study", "data", "scale", "tier", "units", "done", "missing", "stale", "damaged")
+    groups = [(row["study"], row["data"], row["scale"], row["tier"]) for row in rows]
+    for group in dict.fromkeys(groups):
+        states = [row["state"] for row, its in zip(rows, groups, strict=True) if its == group]
         counts = [states.count(state) for state in ("done", "missing", "stale", "damaged")]
         table.add_row(*group, *map(str, (len(states), *counts)))
     Console().print(table)
@@ -135,8 +137,11 @@ def verify(
     from bioinspired import verification
 
     place = open_store(scale, store)
-    wanted = studies.study(study, scale, dataset=dataset)
+    wanted = recorded(study, place, dataset=dataset)
     chosen = verification.choose(wanted, place, tier=tier, label=label, every=every)
+    if not chosen:
+        print("Nothing to verify: no unit here was made by other code. `--every` takes what the present code made too.")
+        return
     with _stoppable():
         found = verification.verify(wanted, place, chosen, device=_device(device), workers=workers)
     for finding in found:
@@ -162,7 +167,6 @@ def claims(
 ) -> None:
     """List the papers' headline claims: what is claimed, what was measured, the verdict."""
     from bioinspired.assessment import assess
-    from bioinspired.plan import recorded
 
     place = open_store(scale, store)
     rows: list[dict[str, Any]] = []
@@ -292,6 +296,10 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}: see to the file, or choose another folder.", file=sys.stderr)
+        sys.exit(2)
 
 
 @contextmanager
@@ -342,7 +350,7 @@ def _seeds(text: str) -> list[int] | None:
     out: list[int] = []
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
-        if not first.isdigit() or (last and not last.isdigit()):
+        if not first.isdecimal() or (last and not last.isdecimal()) or int(last or first) < int(first):
             raise UserError(f'"{text}" are no seeds: write numbers such as "0,1,2" or a range such as "0-4".')
         out += range(int(first), int(last or first) + 1)
     return out
@@ -361,6 +369,7 @@ def _device(name: str) -> str:
 def _row(scale: Scale, unit: Unit) -> dict[str, Any]:
     return {
         "study": unit.study,
+        "data": unit.trial.network.data.name,
         "scale": scale,
         "tier": unit.trial.tier,
         "key": unit.key,

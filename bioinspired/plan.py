@@ -1,6 +1,6 @@
 """What a study wants, how it stands in a store, and the tasks that would make the rest. Nothing here computes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,9 +62,23 @@ def recorded(name: str, store: Store, *, dataset: str = "") -> Study:
     return next((study for study in choices if has_records(study, store)), choices[0])
 
 
-def has_records(study: Study, store: Store) -> bool:
-    """Whether the store has a record of any network of the study."""
-    return any(store.path(key(trial.network)).exists() for trial in study.trials)
+def shown(name: str, store: Store, *, dataset: str = "") -> list[Study]:
+    """A study on its own data set, and on each other one that the store has records of; with `dataset` on that only.
+
+    Raises:
+        UserError: no such study or data set.
+    """
+    if dataset:
+        return [studies.study(name, store.scale, dataset=dataset)]
+    own, *others = (studies.study(name, store.scale, dataset=one) for one in studies.datasets(name, store.scale))
+    known = {trial.network for trial in own.trials}
+    return [own, *(study for study in others if has_records(study, store, besides=known))]
+
+
+def has_records(study: Study, store: Store, *, besides: Collection[Network] = ()) -> bool:
+    """Whether the store has a record of any network of the study, `besides` some that do not count."""
+    networks = {trial.network for trial in study.trials}.difference(besides)
+    return any(store.path(key(network)).exists() for network in networks)
 
 
 def units(study: Study, store: Store, *, tier: Tier | None = None) -> list[Unit]:

@@ -5,11 +5,12 @@ training gives other weights:
 
     training                   accuracies of the last epoch within 1 percentage point, all else within 10 %
     bits of a measurement      their mean within 2 percentage points, or within 3 standard errors of the paired
-                               difference and 10 percentage points; the same bits where there are fewer than 20
+                               difference and 10 percentage points; the same bits where there are fewer than 20; where
+                               the weights are the same, no more than 2 % of the bits changed
     values of a measurement    their median within 5 %, as many undefined ones within 2 percentage points; numbers that
                                are all 0 or 100 like bits
     checks                     the same ones pass
-    arrays, where alone        the same shapes, their mean size within 10 %
+    arrays                     the same shapes, their mean size within 10 %
 
 A record keeps what it says. A reproduced unit is stamped "verified" with the present code, run and weights, and no
 longer counts as stale.
@@ -119,15 +120,33 @@ def compare(store: Store, bench: Store, network: str, name: str) -> tuple[Outcom
         return "different", "other images"
     if one == other:
         return "identical", ""
-    found = [_bits(ours, again, name, which) for which in one["bits"]]
+    others = _other_parts(one, other)
+    if others:
+        return "different", others
+    same = _same_weights(ours.unit(name), again.unit(name))
+    found = [_bits(ours, again, name, which, same=same) for which in one["bits"]]
     for which, values in one.get("values", {}).items():
-        found.append(_values(which, values, other.get("values", {}).get(which)))
+        found.append(_values(which, values, other["values"][which]))
     passed = {check["name"]: check["passed"] for check in other.get("checks", [])}
     for check in one.get("checks", []):
         found.append((check["passed"] == passed.get(check["name"]), f"check {check['name']}"))
-    if not found:
-        found = _arrays(store.artifact(ours, name), bench.artifact(again, name))
+    if "artifact" in one:
+        found += _arrays(store.artifact(ours, name), bench.artifact(again, name))
     return _judged(found)
+
+
+def _other_parts(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Which bits, values or artifacts only one of two measurements has, in words."""
+    for part in ("bits", "values"):
+        names = set(one.get(part, {})) ^ set(other.get(part, {}))
+        if names:
+            return f"{part} {', '.join(sorted(names))} on one side only"
+    return "an artifact on one side only" if ("artifact" in one) != ("artifact" in other) else ""
+
+
+def _same_weights(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Whether two measurements were made on the same weights, their sources' included."""
+    return bool(one and other) and all(one[part] == other[part] for part in ("weights", "sources") if one and other)
 
 
 def _judged(found: Sequence[tuple[bool, str]]) -> tuple[Outcome, str]:
@@ -152,8 +171,12 @@ def _compare_trainings(ours: Record, again: Record) -> tuple[Outcome, str]:
     return _judged(found or [(False, "other weights")])
 
 
-def _bits(ours: Record, again: Record, name: str, which: str) -> tuple[bool, str]:
-    return _shares(which, ours.bits(name, which), again.bits(name, which))
+def _bits(ours: Record, again: Record, name: str, which: str, *, same: bool) -> tuple[bool, str]:
+    one, other = ours.bits(name, which), again.bits(name, which)
+    changed = int((one != other).sum())
+    if same and len(one) >= FEW and changed > POINTS * len(one):
+        return False, f"{changed} of {len(one)} bits {which} changed on the same weights"
+    return _shares(which, one, other)
 
 
 def _shares(which: str, one: Bits, other: Bits) -> tuple[bool, str]:
@@ -186,8 +209,9 @@ def _arrays(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) 
         if again is None or again.shape != array.shape:
             found.append((False, f"{which} of another shape"))
         else:
-            size, now = (float(np.abs(a, dtype=np.float64).mean()) for a in (array, again))
-            found.append((abs(now - size) <= HISTORY * size, f"mean size of {which} {now:.4g} instead of {size:.4g}"))
+            size, now = (float(np.abs(a[np.isfinite(a)], dtype=np.float64).mean()) for a in (array, again))
+            words = "" if np.array_equal(array, again) else f"mean size of {which} {now:.4g} instead of {size:.4g}"
+            found.append((abs(now - size) <= HISTORY * size, words))
     return found
 
 

@@ -146,6 +146,31 @@ def test_the_worst_case_is_per_image_over_the_attacks(store):
     assert white.at_eps[0] == pytest.approx(10.0)
 
 
+def test_seeds_without_a_median_distance_are_not_left_out_silently(study, store):
+    """On the most robust network nothing was found for most images: no median, so no ratio of the others."""
+
+    def share(trial, measurement):
+        return 1.0
+
+    fill(store, study, share)
+    search = next(m for t in study.trials if t.label == "keep 0.1" for m in t.measurements
+                  if isinstance(m.question, Distance) and m.question.name == "boundary")  # fmt: skip
+    victim = next(t for t in study.trials if (t.label, t.network.seed) == ("keep 0.1", 2))
+
+    def nothing(record):
+        entry = record.measurements[key(search)] | {"values": {"distance": [None] * 200}}
+        return replace(record, measurements=record.measurements | {key(search): entry})
+
+    assert found(study, store, "boundary").verdict.k == 5
+    store.update(key(victim.network), nothing)
+    assert "no median distance" in found(study, store, "boundary").verdict.text
+
+
+def test_a_network_whose_source_fools_nothing_is_left_out_of_the_conditional_rate(study, store):
+    fill(store, study, by_label({"standard": 0.3, "keep 0.3": 0.6}), source_share=1.0)
+    assert found(study, store, "rm-transfer").verdict.word == "not tested"
+
+
 def test_a_failed_check_makes_a_gain_unreliable(study, store):
     rates = by_label({"standard": 0.3, "keep 0.1": 0.9, "pgd-trained": 0.3, "noise-trained": 0.3})
     fill(store, study, rates)

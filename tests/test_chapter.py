@@ -223,10 +223,22 @@ def test_status_lists_every_unit(tmp_path, monkeypatch, capsys):
     code, out, err = command(monkeypatch, capsys, "status", "--json", "--scale", "laptop", "--store", str(tmp_path))
     rows = json.loads(out)
     assert code in (0, None)
-    assert {"study", "scale", "tier", "key", "seed", "state"} <= set(rows[0])
+    assert {"study", "data", "scale", "tier", "key", "seed", "state"} <= set(rows[0])
     assert len(rows) == sum(len(units(studies.study(name, "laptop"), store)) for name in PAPERS)
     assert {row["state"] for row in rows} == {"done", "damaged"}
     assert str(victim) in err
+
+
+def test_status_and_verify_speak_of_the_data_that_were_recorded(tmp_path, monkeypatch, capsys):
+    store = Store(tmp_path, "full")
+    fill(store, studies.study("defective_conv", "full", dataset="mnist"), half)
+    options = ("--scale", "full", "--store", str(tmp_path))
+    _, out, _ = command(monkeypatch, capsys, "status", "--json", "--study", "defective_conv", *options)
+    done = {(row["data"], row["state"]) for row in json.loads(out)}
+    assert done == {("cifar10", "missing"), ("mnist", "done")}
+    code, out, _ = command(monkeypatch, capsys, "verify", "defective_conv", *options)
+    assert code in (0, None)
+    assert out.startswith("Nothing to verify")
 
 
 def test_claims_lists_every_claim(tmp_path, monkeypatch, capsys):

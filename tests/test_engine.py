@@ -17,6 +17,7 @@ from bioinspired.engine import run
 from bioinspired.errors import UserError
 from bioinspired.keys import key
 from bioinspired.records import Store, write
+from bioinspired.results import read
 from bioinspired.trials import (
     Architecture,
     Attack,
@@ -172,6 +173,45 @@ def test_measurements_made_on_other_weights_do_not_mix(made, tmp_path):
     missing = [unit for unit in plan.units(STUDY, store) if unit.state == "missing"]
     assert {unit.trial.label for unit in missing} == {"source", "standard", "defended"}
     assert all(unit.trial.label == "source" or unit.measurement.sources for unit in missing)
+
+
+def test_weights_that_are_not_the_records_are_refused_in_one_sentence(made, tmp_path):
+    store = copied(made, tmp_path)
+    new = replace(TRIALS[1], measurements=(ask(Attack(name="fgsm", eps="0.3")),))
+    path = store.weights(key(network(0)))
+    path.write_bytes(store.weights(key(SOURCE)).read_bytes())
+    (failure,) = run([replace(STUDY, trials=(new,))], store, executor=Here())
+    assert "holds other weights than those that the network's record names" in failure.why
+    path.unlink()
+    assert run([replace(STUDY, trials=(new,))], store, executor=Here()) == []
+
+
+def test_an_artifact_that_is_lost_or_altered_is_made_again(made, tmp_path):
+    store = copied(made, tmp_path)
+    (gallery,) = (store.folder / "artifacts").iterdir()
+    content = gallery.read_bytes()
+    for spoil in (gallery.unlink, lambda: gallery.write_bytes(content[:-1] + b"x")):
+        spoil()
+        missing = [unit for unit in plan.units(STUDY, store) if unit.state == "missing"]
+        assert [unit.measurement.question.kind for unit in missing] == ["gallery"]
+        assert not [r for r in read(STUDY, store) if r.measurement.question.kind == "gallery"]
+        assert run([STUDY], store, executor=Here()) == []
+        assert gallery.read_bytes() == content
+
+
+def test_clean_answers_of_other_weights_are_not_counted_from(made, tmp_path):
+    store = copied(made, tmp_path)
+
+    def other(record):
+        units = record.provenance["units"]
+        changed = units | {key(ask(Clean())): units[key(ask(Clean()))] | {"weights": "c" * 64}}
+        return replace(record, provenance=record.provenance | {"units": changed})
+
+    moved = [r for r in read(STUDY, store) if r.source and r.label == "standard"]
+    assert moved
+    assert all(r.clean is not None for r in moved)
+    store.update(key(network(0)), other)
+    assert all(r.clean is None for r in read(STUDY, store) if r.label == "standard")
 
 
 def test_data_that_changed_after_the_training_are_refused_in_one_sentence(made, tmp_path):

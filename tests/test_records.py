@@ -112,6 +112,9 @@ def broken(change):
         (broken(lambda c: c.update(extra=1)), "does not fit the schema"),
         (broken(lambda c: c["provenance"].pop("runs")), "does not fit the schema at provenance"),
         (broken(lambda c: c.update(key="0" * 64)), "not the hash of its configuration"),
+        (broken(lambda c: c["cost"].pop(key(CLEAN))), "without its cost or its provenance"),
+        (broken(lambda c: c["provenance"]["runs"].clear()), "that it does not describe"),
+        ("[" * 200_000, "damaged or cut off"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_and_set_aside(store, text, why):
@@ -125,6 +128,15 @@ def test_a_file_that_cannot_be_used_is_named_and_set_aside(store, text, why):
     store.update(NETWORK_KEY, lambda old: record() if old is None else old)
     assert store.read(NETWORK_KEY) == record()
     assert (store.folder / "aside" / path.name).read_text() == text
+
+
+def test_a_store_that_is_a_file_or_may_not_be_written_is_named(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    with pytest.raises(UserError, match="cannot be used as a store"):
+        Store(file, "smoke").update(NETWORK_KEY, lambda old: record())
+    with pytest.raises(UserError, match="cannot be used as a store"):
+        Store(file, "smoke").read(NETWORK_KEY)
 
 
 def test_files_set_aside_do_not_replace_one_another(store):

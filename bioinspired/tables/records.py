@@ -7,6 +7,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from bioinspired import plan, studies
+from bioinspired.assessment import data_of
 from bioinspired.chapter import Chapter
 from bioinspired.records import Record, open_store
 from bioinspired.tables.layout import table
@@ -39,11 +40,9 @@ def status(store: str, scale: Scale) -> pd.DataFrame:
     place = open_store(scale, store)
     rows = []
     for name in studies.NAMES:
-        own, *others = studies.datasets(name, scale)
-        for dataset in (own, *others):
-            study = studies.study(name, scale, dataset=dataset)
-            if dataset != own and not plan.has_records(study, place):
-                continue
+        own, *_ = studies.datasets(name, scale)
+        for study in plan.shown(name, place):
+            dataset = data_of(study)
             found = [unit.state for unit in plan.units(study, place)]
             counts = {state: found.count(state) for state in ("done", "missing", "stale", "damaged")}
             command = f"bioinspired run {name} --scale {scale}" + (f" --dataset {dataset}" if dataset != own else "")

@@ -19,6 +19,7 @@ class DIM(Defense):
     """
 
     kind: ClassVar = "dim"
+    trained_alike: ClassVar = False
     reads: Literal["image", "code", "raw"] = "image"
     target: Literal["read", "raw"] = "read"
     denoiser: Literal["dense", "conv", "none"] = "dense"
@@ -43,6 +44,7 @@ class ClassPCA(Defense):
     """A control: internal models in closed form, one principal subspace per class; see `defenses.class_pca`."""
 
     kind: ClassVar = "class_pca"
+    trained_alike: ClassVar = False
     components: int = 10
     logit_scale: Strength = "100"
 
@@ -52,6 +54,7 @@ class NearestNeighbour(Defense):
     """A control: the nearest of the first so many training images answers; see `defenses.nearest`."""
 
     kind: ClassVar = "nearest"
+    trained_alike: ClassVar = False
     images: int
     logit_scale: Strength = "100"
 
@@ -69,6 +72,7 @@ class DenoisedCNN(Defense):
     """A control: the denoiser of DIM, then an ordinary network on what it gives; see `defenses.denoised_cnn`."""
 
     kind: ClassVar = "denoised_cnn"
+    trained_alike: ClassVar = False
     denoiser_widths: tuple[int, ...] = (512, 64)
     noise: Literal["mixture", "gaussian", "uniform", "salt_and_pepper"] = "mixture"
 

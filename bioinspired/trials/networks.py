@@ -40,9 +40,14 @@ class Architecture:
 
 @dataclass(frozen=True, kw_only=True)
 class Defense:
-    """What a paper changes. A subclass is its configuration; `kind` names the module of `bioinspired.defenses`."""
+    """What a paper changes. A subclass is its configuration; `kind` names the module of `bioinspired.defenses`.
+
+    `trained_alike` says whether a network with it starts from the weights, and sees the batches, of the undefended one
+    of the same seed: only then are the two a pair.
+    """
 
     kind: ClassVar[str]
+    trained_alike: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,138 @@
+"""Does a defense hold: which attacks count, in which ball, against which baseline; on made-up records."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from filled import fill, first, is_clean
+
+from bioinspired import studies
+from bioinspired.assessment import assess
+from bioinspired.holding import Attacks, held
+from bioinspired.keys import key
+from bioinspired.records import Store, pack
+from bioinspired.results import read
+from bioinspired.trials import Attack
+from bioinspired.trials.dim import Direct
+
+SEEDS = (0, 1, 2, 3, 4)
+LINF = ("linf", "0.3")
+
+
+@pytest.fixture
+def study():
+    return studies.study("dim", "full", seeds=SEEDS)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, "full")
+
+
+def standing(rates):
+    """Direct attacks leave, by label, shares in Linf, L2 and L0; all else leaves all images."""
+
+    def share(trial, measurement):
+        if trial.label not in rates or not (is_clean(measurement) or isinstance(measurement.question, Direct)):
+            return None
+        return 1.0
+
+    def norms(store, study):
+        for trial in study.trials:
+            if trial.label not in rates:
+                continue
+            asked = [m for m in trial.measurements if isinstance(m.question, Direct) and m.question.last is None]
+
+            def change(record, asked=asked, each=rates[trial.label]):
+                bits = [first(share, 200) for share in each]
+                named = dict(zip(("linf", "l2", "l0"), map(pack, bits), strict=True))
+                named["correct"] = pack(np.logical_and.reduce(bits))
+                entries = {key(m): record.measurements[key(m)] | {"bits": named} for m in asked}
+                return replace(record, measurements=record.measurements | entries)
+
+            store.update(key(trial.network), change)
+
+    return share, norms
+
+
+def filled(store, study, rates):
+    share, norms = standing(rates)
+    fill(store, study, share)
+    norms(store, study)
+    return {a.headline.id: a for a in assess(study, store)}
+
+
+def test_each_norm_has_its_own_answer(store, study):
+    found = filled(store, study, {"DIM": (0.1, 0.6, 0.6), "standard": (0.5, 0.4, 0.1), "pgd-trained": (0.9, 0.3, 0.1)})
+    gaps = {claim: found[claim].white_box.at_eps[0] for claim in ("linf", "l2", "l0", "overall-pgd")}
+    assert gaps == pytest.approx({"linf": -80, "l2": 20, "l0": 50, "overall-pgd": 0})
+    words = {claim: found[claim].white_box.word for claim in gaps}
+    assert (words["linf"], words["l0"]) == ("does not hold", "holds")
+
+
+def test_a_verdict_is_of_the_norm_that_the_claim_names(store, study):
+    found = filled(store, study, {"DIM": (0.1, 0.6, 0.6), "standard": (0.5, 0.4, 0.1)})
+    assert found["linf"].verdict.effect == pytest.approx(-40)
+    assert found["l2"].verdict.effect == pytest.approx(20)
+    assert found["l2"].verdict.text == "supported in our reconstruction"
+
+
+def test_networks_that_share_nothing_are_no_pairs(store, study):
+    """Equal differences on every seed leave no spread of pairs; of independent groups they do."""
+    filled(store, study, {"DIM": (0.5, 0.5, 0.5), "standard": (0.1, 0.1, 0.1)})
+    for trial in study.trials:
+        if trial.label in ("DIM", "standard"):
+            asked = next(m for m in trial.measurements if isinstance(m.question, Direct) and m.question.last is None)
+            bits = {name: pack(first((0.5 if trial.label == "DIM" else 0.1) + 0.05 * trial.network.seed, 200))
+                    for name in ("linf", "l2", "l0", "correct")}  # fmt: skip
+
+            def change(record, asked=asked, bits=bits):
+                entry = record.measurements[key(asked)] | {"bits": bits}
+                return replace(record, measurements=record.measurements | {key(asked): entry})
+
+            store.update(key(trial.network), change)
+    found = next(a for a in assess(study, store) if a.headline.id == "l2").verdict
+    assert found.effect == pytest.approx(40)
+    assert found.high - found.low > 20
+
+
+def small_and_large(label, seed, *, source=""):
+    """Two results in one ball: an attack on 100 images, and one on the first 20 that fools all of them."""
+    trial = type("T", (), {"label": label, "network": type("N", (), {"seed": seed})})
+    out = []
+    for n, correct in ((100, first(0.5, 100)), (20, np.zeros(20, bool))):
+        images = type("I", (), {"split": "test"})
+        question = Attack(name="pgd" if n == 100 else "square", eps="0.3")
+        asked = type("M", (), {"question": question, "images": images})
+        out.append(type("R", (), {"trial": trial, "label": label, "seed": seed, "source": source, "n": n,
+                                  "correct": correct, "measurement": asked, "key": question.name})())  # fmt: skip
+    return out
+
+
+def test_an_attack_on_few_images_counts_on_those():
+    attacks = Attacks(small_and_large("DIM", 0), white=True)
+    bits = attacks.worst("DIM", LINF)[0]
+    assert len(bits) == 100
+    assert bits.sum() == 30, "the first 50 held out, the first 20 of them only until the second attack"
+    assert attacks.worst("DIM", LINF, {(0, "pgd", "")})[0].sum() == 50
+
+
+def test_white_box_needs_an_attack_that_had_the_network():
+    moved = small_and_large("DIM", 0, source="standard")
+    assert Attacks(moved, white=True).worst("DIM", LINF) == {}
+    assert Attacks(moved, white=False).worst("DIM", LINF)[0].sum() == 30
+    assert Attacks([*moved, *small_and_large("DIM", 0)[:1]], white=True).worst("DIM", LINF)[0].sum() == 30
+
+
+def test_a_level_halves_the_twin_only_near_one_half(store, study):
+    found = filled(store, study, {"DIM": (0.5, 0.6, 0.6), "standard": (0.9, 0.5, 0.1)})
+    assert found["linf"].white_box.at_eps50 is None
+    assert found["l2"].white_box.at_eps50 is not None
+    assert found["l0"].white_box.at_eps50 is None
+
+
+def test_held_out_images_are_no_attack_on_test_images(store, study):
+    filled(store, study, {"DIM": (0.5, 0.6, 0.6)})
+    results = [r for r in read(study, store) if isinstance(r.measurement.question, Direct)]
+    assert any(r.measurement.question.last is not None for r in results)
+    assert all(not held(r) for r in results if r.measurement.question.last is not None)
