@@ -302,3 +302,33 @@ def test_a_rate_is_of_the_rows_on_the_most_images(tmp_path):
     assert page.rate("standard", name="pgd", source="", eps="0.2") == pytest.approx(25.0)
     assert set(page.pgd()["loss"]) == {"ce"}
     assert set(page.pgd().loc[page.pgd()["label"] == "standard", "n"]) == {200}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "defective_conv",
+            ["*pgd-trained* on PGD examples (Linf, ε = ", "*noise-trained* on images with Gaussian noise"],
+        ),
+        ("sleep", ["*pgd-trained*", "*noise-trained*"]),
+    ],
+)
+def test_a_page_says_with_what_its_baselines_were_trained(tmp_path, name, said):
+    study = studies.study(name, "laptop")
+    text = tables.baselines(chapter.Chapter(study, Store(tmp_path, "laptop")))
+    assert all(part in text for part in said)
+    undefended = [trial for trial in study.trials if trial.label == "standard"]
+    few = replace(study, trials=tuple(undefended))
+    assert tables.baselines(chapter.Chapter(few, Store(tmp_path, "laptop"))) == ""
+
+
+def test_numbers_of_narrow_networks_are_not_set_beside_the_papers(tmp_path):
+    cell = next(cell for cell in load("defective_conv").cells if cell["target"] == "resnet18" and not cell["variant"])
+    for dataset, wide in (("mnist", False), ("cifar10", True)):
+        study = studies.study("defective_conv", "full", dataset=dataset)
+        page = chapter.Chapter(study, Store(tmp_path, "full"))
+        assert (page.study.trials[0].network.architecture.width == printed.PAPERS_WIDTH) == wide
+        if not wide:
+            fill(page.store, study, half)
+            assert printed.ours(page, cell) is None

@@ -2,7 +2,16 @@
 
 from bioinspired.tables.claims import cells, holdings, verdicts
 from bioinspired.tables.layout import NOTHING, SPREAD, badge, cross, interval, small, spread, table, with_interval
-from bioinspired.tables.networks import accuracies, autoattack, checks, noise, transfer, white_box, worst_case
+from bioinspired.tables.networks import (
+    accuracies,
+    autoattack,
+    baselines,
+    checks,
+    noise,
+    transfer,
+    white_box,
+    worst_case,
+)
 from bioinspired.tables.records import cost, provenance, status
 
 __all__ = [
@@ -11,6 +20,7 @@ __all__ = [
     "accuracies",
     "autoattack",
     "badge",
+    "baselines",
     "cells",
     "checks",
     "cost",

@@ -12,6 +12,9 @@ from bioinspired.tables import claims
 from bioinspired.tables.layout import NOTHING, SPREAD, spread, table, with_interval
 from bioinspired.trials import ConfidentTransfer, Distance
 
+PAPERS_WIDTH = 64
+"""Of the networks whose numbers are printed."""
+
 
 def cells(chapter: Chapter, source_set: str) -> Styler:
     """The printed numbers of one set of sources beside ours."""
@@ -45,6 +48,7 @@ def decisions(chapter: Chapter) -> str:
     """What HopSkipJump finds beside the boundary attack, on the images that both were asked of, as a sentence."""
     found = [result for result in chapter.results if isinstance(result.measurement.question, Distance)]
     lines = []
+    medians: dict[str, tuple[float, float]] = {}
     for label in dict.fromkeys(result.label for result in found):
         shorter, longer = [], []
         for result in (r for r in found if r.label == label and _search(r).startswith("hopskipjump")):
@@ -55,12 +59,17 @@ def decisions(chapter: Chapter) -> str:
                 shorter.append(float(np.median(here[right])))
                 longer.append(float(np.median(there[: len(here)][right])))
         if shorter:
-            lines.append(f"{label} {np.mean(shorter):.3f} instead of {np.mean(longer):.3f}")
+            medians[label] = float(np.mean(shorter)), float(np.mean(longer))
+            lines.append(f"{label} {medians[label][0]:.3f} instead of {medians[label][1]:.3f}")
     if not lines:
         return ""
+    turned = sorted(medians, key=lambda label: medians[label][0]) != sorted(
+        medians, key=lambda label: medians[label][1]
+    )
+    order = " The order of the networks is another one by it." if turned else ""
     return (
         "On the same images HopSkipJump, which asks more often, comes to a median of "
-        f"{', '.join(lines)}. What the boundary attack says at this budget is how far it came, not how near the "
+        f"{', '.join(lines)}.{order} What the boundary attack says at this budget is how far it came, not how near the "
         "closest adversarial example is."
     )
 
@@ -147,7 +156,10 @@ def _failures(result: Result) -> int:
 
 
 def ours(chapter: Chapter, cell: Cell) -> float | None:
-    """Our value of a printed cell: same architecture, keep probability, place of the masks, source, attack, metric."""
+    """Our value of a printed cell: same architecture and width, keep probability, place of the masks, source, attack,
+    metric."""
+    if chapter.study.trials[0].network.architecture.width != PAPERS_WIDTH:
+        return None
     label = "standard" if not cell["keep"] else f"keep {cell['keep']}" + (" top" if cell["where"] == "top" else "")
     if cell["target"] != "resnet18" or cell["variant"] or cell["where"] not in ("", "bottom", "top"):
         return None

@@ -51,7 +51,9 @@ def cross(rows: pd.DataFrame, column: str, metric: str, *, prefix: str, caption:
     for value in dict.fromkeys(rows.sort_values("strength")[column] if column == "eps" else rows[column]):
         out[prefix + str(value)] = spread(rows[rows[column] == value], metric)
     frame = pd.DataFrame(out).reindex(list(dict.fromkeys(rows["label"])))
-    return table(frame.fillna(NOTHING).rename_axis("network").reset_index(), caption)
+    images = ", ".join(f"{n:,}" for n in sorted(set(rows["n"])))
+    said = f"{caption} Images: {images}." if images else caption
+    return table(frame.fillna(NOTHING).rename_axis("network").reset_index(), said)
 
 
 def spread(rows: pd.DataFrame, metric: str) -> "pd.Series[str]":

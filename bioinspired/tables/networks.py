@@ -31,6 +31,22 @@ def transfer(chapter: Chapter, *, eps: str, metric: str = "unconditional") -> St
     return cross(rows, "source", metric, prefix="from ", caption=caption)
 
 
+def baselines(chapter: Chapter) -> str:
+    """With what the two trained baselines were trained, as a sentence; "" where the study has neither."""
+    recipes = {trial.label: trial.network.recipe for trial in chapter.study.trials}
+    said = []
+    if (recipe := recipes.get("pgd-trained")) and (pgd := recipe.adversary):
+        said.append(f"*pgd-trained* on PGD examples ({pgd.norm.capitalize()}, ε = {pgd.eps}, {pgd.steps} steps)")
+    if (recipe := recipes.get("noise-trained")) and recipe.noise:
+        said.append(f"*noise-trained* on images with Gaussian noise (σ = {recipe.noise})")
+    if not said:
+        return ""
+    return (
+        f"The baselines of this page: {' and '.join(said)}. Their strengths were set in advance and not matched to the "
+        "defense's clean accuracy, which stands in the table of clean accuracies."
+    )
+
+
 def white_box(chapter: Chapter) -> Styler:
     """Rows: networks; columns: epsilon; percent right under white-box PGD, an upper bound."""
     caption = f"Accuracy under white-box PGD, %: upper bounds. {SPREAD}"
