@@ -1,6 +1,7 @@
 """The tables of the book, made from records. What only one chapter shows stands in the file named after its study."""
 
 from bioinspired.tables.claims import cells, holdings, verdicts
+from bioinspired.tables.glance import glance, in_short
 from bioinspired.tables.layout import NOTHING, SPREAD, badge, cross, interval, small, spread, table, with_interval
 from bioinspired.tables.networks import (
     accuracies,
@@ -25,7 +26,9 @@ __all__ = [
     "checks",
     "cost",
     "cross",
+    "glance",
     "holdings",
+    "in_short",
     "interval",
     "noise",
     "provenance",

@@ -45,7 +45,7 @@ def holdings(chapter: Chapter) -> Styler:
             "with the paper's access": _holding(found.paper_access),
             "white box": _holding(found.white_box),
         }
-        for found in _of_attacks(chapter.assessments)
+        for found in of_attacks(chapter.assessments)
     ]
     return table(
         pd.DataFrame(rows),
@@ -59,13 +59,13 @@ ATTACKING = ("attack", "distance", "direct", "fgsm_scan")
 """Kinds of endpoints that an attacker decides."""
 
 
-def _of_attacks(assessments: Iterable[Assessment]) -> list[Assessment]:
-    """The claims of which to ask whether the defense holds, one for each network, access and endpoint's strength."""
+def of_attacks(assessments: Iterable[Assessment]) -> list[Assessment]:
+    """The claims of which to ask whether the defense holds, one for each network, access and endpoint."""
     kept: dict[tuple[object, ...], Assessment] = {}
     for found in assessments:
-        claim = found.headline
-        if claim.endpoint.question in ATTACKING and claim.kind == "effect" and not claim.control:
-            kept.setdefault((claim.defended, claim.access, claim.unit, claim.endpoint.eps, claim.endpoint.name), found)
+        claim, asked = found.headline, found.headline.endpoint
+        if asked.question in ATTACKING and claim.kind == "effect" and not claim.control:
+            kept.setdefault((claim.defended, claim.access, asked.name, asked.eps, asked.metric), found)
     return list(kept.values())
 
 

@@ -1,0 +1,72 @@
+"""All verdicts of a chapter in a sentence, and those of all chapters in one table."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from bioinspired.assessment import Assessment, data_of
+from bioinspired.chapter import Chapter
+from bioinspired.claims import Holding
+from bioinspired.tables.claims import of_attacks
+from bioinspired.tables.layout import NOTHING, badge, small, table
+
+
+def in_short(chapter: Chapter) -> str:
+    """The verdicts of a chapter, counted, and whether the defense holds, as Markdown."""
+    found = chapter.assessments
+    sentences = [f"Of {len(found)} headline claims: {_counted(one.verdict.word for one in found)}."]
+    attacked = of_attacks(found)
+    if attacked:
+        words = [_counted(one.word for one in holdings) for holdings in _holdings(attacked).values()]
+        sentences.append(f"Does it hold? For attackers with the paper's access: {words[0]}; in white box: {words[1]}.")
+    return "**In short.** " + " ".join(sentences)
+
+
+def glance(chapters: Mapping[str, Chapter]) -> Styler:
+    """One row a chapter: what its claims came to, and whether the defense holds.
+
+    Args:
+        chapters: by the title that the row has, each with the page that it stands on, as an HTML link.
+    """
+    rows = []
+    for title, chapter in chapters.items():
+        found = chapter.assessments
+        holdings = _holdings(of_attacks(found))
+        rows.append(
+            {
+                "chapter": title,
+                "data": data_of(chapter.study),
+                "headline claims": _badges([one.verdict.word for one in found]),
+                **{f"holds? {access}": _badges([one.word for one in each]) for access, each in holdings.items()},
+                "networks": _networks(chapter),
+            }
+        )
+    caption = (
+        "All headline claims by verdict, and for those that speak of an attacker whether the defense holds: for "
+        "attackers with the paper's access, and in white box."
+    )
+    return table(pd.DataFrame(rows), caption)
+
+
+def _holdings(found: Sequence[Assessment]) -> dict[str, list[Holding]]:
+    return {
+        "paper's access": [one.paper_access for one in found],
+        "white box": [one.white_box for one in found],
+    }
+
+
+def _counted(words: Iterable[str]) -> str:
+    return ", ".join(f"{word} ({n})" for word, n in Counter(words).most_common())
+
+
+def _badges(words: Sequence[str]) -> str:
+    return "<br>".join(f"{badge(word, '')} {n}" for word, n in Counter(words).most_common()) or NOTHING
+
+
+def _networks(chapter: Chapter) -> str:
+    """How many networks of the study have been trained, of how many."""
+    states = [unit.state for unit in chapter.units if unit.measurement is None]
+    made = sum(state in ("done", "stale") for state in states)
+    return f"{made} of {len(states)}" + small("trained")

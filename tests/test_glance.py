@@ -1,0 +1,57 @@
+"""The page that has all verdicts: from made-up records and from none."""
+
+import re
+
+import pytest
+from filled import fill, is_clean
+
+from bioinspired import chapter, studies, tables
+from bioinspired.records import Store
+from bioinspired.tables.claims import of_attacks
+
+
+def page(store, name):
+    return chapter.Chapter(studies.study(name, "laptop"), store).on()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, "laptop")
+
+
+def words(cell):
+    return dict(re.findall(r'verdict-[a-z]+">([^<]+)</span> (\d+)', cell))
+
+
+def test_every_claim_is_counted_once(store):
+    fill(store, studies.study("defective_conv", "laptop"), lambda trial, asked: 1.0 if is_clean(asked) else 0.5)
+    pages = {name: page(store, name) for name in studies.NAMES}
+    shown = tables.glance(pages).data.set_index("chapter")
+    for name, one in pages.items():
+        counts = words(shown.loc[name, "headline claims"])
+        assert sum(map(int, counts.values())) == len(one.assessments)
+        holding = words(shown.loc[name, "holds? white box"])
+        assert sum(map(int, holding.values())) == len(of_attacks(one.assessments))
+    assert set(words(shown.loc["weight_map", "headline claims"])) == {"not tested"}
+    assert set(words(shown.loc["defective_conv", "headline claims"])) != {"not tested"}
+    trained = len({trial.network for trial in pages["defective_conv"].study.trials})
+    assert shown.loc["defective_conv", "networks"].startswith(f"{trained} of {trained}")
+
+
+def test_a_chapter_is_told_in_short(store):
+    text = tables.in_short(page(store, "sleep"))
+    assert text.startswith("**In short.** Of 7 headline claims: not tested (7).")
+    assert "with the paper's access: not tested (2); in white box: not tested (2)." in text
+
+
+def test_a_network_is_asked_once_whether_it_holds_in_a_ball(store):
+    of_sleep = [one.headline.id for one in of_attacks(page(store, "sleep").assessments)]
+    assert of_sleep == ["fgsm", "deepfool"]
+    assert [one.headline.id for one in of_attacks(page(store, "dim").assessments)] == [
+        "linf",
+        "l2",
+        "l0",
+        "overall-pgd",
+    ]
+    of_map = [one.headline.id for one in of_attacks(page(store, "weight_map").assessments)]
+    assert of_map == ["attack-smoothing", "attack-unsharp"], "the control is none"
