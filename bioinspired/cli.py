@@ -334,13 +334,17 @@ def _dry_run(wanted: list[Study], store: Store, *, tier: Tier | None, device: st
 
 
 def _say_what_is_missing(wanted: list[Study], store: Store) -> None:
+    from bioinspired.assessment import data_of
+
     for study in wanted:
         found = [unit.state for unit in units(study, store)]
         open_units = sum(state in ("missing", "damaged") for state in found)
         if open_units:
+            data = data_of(study)
+            dataset = "" if data == studies.datasets(study.name, "full")[0] else f" --dataset {data}"
             _say(
-                f"{study.name}: {open_units} of {len(found)} units are missing at scale full; "
-                f"`bioinspired run {study.name} --scale full` makes them."
+                f"{study.name} on {data}: {open_units} of {len(found)} units are missing at scale full; "
+                f"`bioinspired run {study.name} --scale full{dataset}` makes them."
             )
 
 

@@ -17,16 +17,11 @@ def verdicts(chapter: Chapter, source_set: str) -> Styler:
     """The headline claims of one set of sources with what was found: page one of a chapter."""
     rows = [
         {
-            "claim": escape(found.headline.statement),
+            "claim": escape(found.headline.statement) + _pilot(found),
             "verdict": badge(found.verdict.word, found.verdict.text),
             "ours": _effect(found.verdict) + small(_behind(found.verdict)),
             "the paper's": _claimed(found)
-            + small(f"{escape(found.headline.place)}; {escape(found.headline.reliability)}")
-            + (
-                small(f"measured before the criterion was written: {escape(pilot)}")
-                if (pilot := found.headline.pilot)
-                else ""
-            ),
+            + small(f"{escape(found.headline.place)}; {escape(found.headline.reliability)}"),
         }
         for found in chapter.assessments
         if found.headline.source_set == source_set
@@ -100,6 +95,11 @@ def cells(chapter: Chapter, source_set: str, ours: Callable[[Chapter, Cell], flo
     return table(
         frame, "What the sources print, table by table, and how far our numbers agree where they can be compared."
     )
+
+
+def _pilot(found: Assessment) -> str:
+    pilot = found.headline.pilot
+    return small(f"Known before the criterion was written: {escape(pilot)}") if pilot else ""
 
 
 def _claimed(found: Assessment) -> str:

@@ -36,11 +36,9 @@ def glance(chapters: Mapping[str, Chapter]) -> Styler:
         holdings = _holdings(of_attacks(found))
         rows.append(
             {
-                "chapter": title,
-                "data": data_of(chapter.study),
+                "chapter": title + small(_made(chapter)),
                 "headline claims": _badges([one.verdict.word for one in found]),
                 **{f"holds? {access}": _badges([one.word for one in each]) for access, each in holdings.items()},
-                "networks": _networks(chapter),
             }
         )
     caption = (
@@ -62,11 +60,11 @@ def _counted(words: Iterable[str]) -> str:
 
 
 def _badges(words: Sequence[str]) -> str:
-    return "<br>".join(f"{badge(word, '')} {n}" for word, n in Counter(words).most_common()) or NOTHING
+    return "<br>".join(f"{n} × {badge(word, '')}" for word, n in Counter(words).most_common()) or NOTHING
 
 
-def _networks(chapter: Chapter) -> str:
-    """How many networks of the study have been trained, of how many."""
-    states = [unit.state for unit in chapter.units if unit.measurement is None]
+def _made(chapter: Chapter) -> str:
+    """The data, and how many of the study's units have been made."""
+    states = [unit.state for unit in chapter.units]
     made = sum(state in ("done", "stale") for state in states)
-    return f"{made} of {len(states)}" + small("trained")
+    return f"{data_of(chapter.study)}; {made:,} of {len(states):,} units made"
