@@ -63,6 +63,25 @@ def loops(measured: dict[str, Any]) -> Styler:
     return table(pd.DataFrame(rows), caption)
 
 
+def slices(measured: dict[str, Any]) -> Styler:
+    """Attacks on a batch at once and in slices."""
+    rows = [
+        {
+            "attack": name,
+            "at once, s": f"{case['median']['whole']:.2f}",
+            "in slices, s": f"{case['median']['slices']:.2f}",
+            "speed": f"× {case['ratio']:.1f}",
+        }
+        for name, case in measured["cases"].items()
+    ]
+    repetitions = min(len(each) for case in measured["cases"].values() for each in case["seconds"].values())
+    caption = (
+        f"Foolbox' attacks on {measured['images']:,} random images of MNIST's size, a small CNN of width "
+        f"{measured['width']}, at once and in slices of {measured['slice']}: medians of {repetitions} runs."
+    )
+    return table(pd.DataFrame(rows), caption)
+
+
 def schedules(measured: dict[str, Any]) -> Styler:
     """Seconds and accuracy of a short and of a long schedule on equal data."""
     rows = []
