@@ -221,6 +221,14 @@ def test_a_reconstruction_is_chosen_by_held_out_images_and_compared_with_each_ri
     assert "in the mean over the norms it keeps 63.3 %; *K1 code* is worse (-10.0 points" in rival
     assert "in all three norms at once it keeps 30.0 %; *K1 code* is better (+20.0 points" in text
     assert "Against class PCA" in text
+    assert "over images alone, because DIM was measured on one training" in text
+
+
+def test_where_all_are_alike_none_is_called_the_best():
+    assert dim_reconstructions._range({"a": 0.0, "b": 0.0}, "Here") == "Here 0.0 % stand for each of them."
+    assert (
+        dim_reconstructions._range({"a": 0.0, "b": 1.0}, "Here") == "Here between 0.0 % and 1.0 % stand, most for *b*."
+    )
 
 
 def test_ties_among_reconstructions_are_named(full, monkeypatch):

@@ -71,10 +71,14 @@ def answer(chapter: Chapter) -> str:
                 f"the best on the test images, *{best}*, {_compared(chapter, best, rival, which)}"
             )
         lines.append(f"- Against {rival}: {'; '.join(said)}.")
+    over = (
+        "over seeds and images; a reconstruction that was trained once is given the spread over seeds of DIM"
+        if _spread(chapter, "DIM", "all")
+        else "over images alone, because DIM was measured on one training: what another seed would do is left open"
+    )
     said_when = (
-        "In brackets the 95 % interval over seeds and images. *Better* and *worse* are said where it lies on one side "
-        "of zero and the difference is above two points. A reconstruction that was trained once is given the spread "
-        "over seeds of DIM. The best of many is picked and flattered."
+        f"In brackets the 95 % interval {over}. *Better* and *worse* are said where it lies on one side of zero and the "
+        "difference is above two points. The best of many is picked and flattered."
     )
     lines += ["", said_when]
     return "\n".join(lines)
@@ -82,6 +86,8 @@ def answer(chapter: Chapter) -> str:
 
 def _range(values: dict[str, float], words: str) -> str:
     low, high = min(values.values()), max(values.values())
+    if low == high:
+        return f"{words} {low:.1f} % stand for each of them."
     best = [label for label, value in values.items() if value == high]
     return f"{words} between {low:.1f} % and {high:.1f} % stand, most for {_names(best)}."
 
