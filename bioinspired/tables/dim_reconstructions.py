@@ -77,8 +77,8 @@ def answer(chapter: Chapter) -> str:
         else "over images alone, because DIM was measured on one training: what another seed would do is left open"
     )
     said_when = (
-        f"In brackets the 95 % interval {over}. *Better* and *worse* are said where it lies on one side of zero and the "
-        "difference is above two points. The best of many is picked and flattered."
+        f"In brackets the 95 % interval {over}. *Better* and *worse* are said where it lies on one side of zero and "
+        "the difference is above two points. The best of many is picked and flattered."
     )
     lines += ["", said_when]
     return "\n".join(lines)
