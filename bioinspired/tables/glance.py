@@ -60,7 +60,7 @@ def _counted(words: Iterable[str]) -> str:
 
 
 def _badges(words: Sequence[str]) -> str:
-    return "<br>".join(f"{n} × {badge(word, '')}" for word, n in Counter(words).most_common()) or NOTHING
+    return "<br>".join(f"{badge(word, '')} × {n}" for word, n in Counter(words).most_common()) or NOTHING
 
 
 def _made(chapter: Chapter) -> str:
