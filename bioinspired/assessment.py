@@ -188,7 +188,7 @@ def _deviation(headline: Headline, results: Sequence[Result]) -> float:
         return np.stack([found for r in results if r.label == label and (found := of(r)) is not None])
 
     metric = headline.endpoint.metric
-    if metric in ("unconditional", "linf", "l2", "l0"):
+    if metric not in ("distance", "value"):
         name = "correct" if metric == "unconditional" else metric
         accuracies = [images(label, lambda r: _percent(r, name)) for label in (headline.defended, headline.baseline)]
         return image_deviation(*accuracies)

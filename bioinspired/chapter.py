@@ -93,12 +93,9 @@ class Chapter:
         stale = sum(unit.state == "stale" for unit in self.units)
         sentences = []
         if lacking:
-            name, scale = self.study.name, self.study.scale
-            here = data_of(self.study)
-            dataset = "" if here == studies.datasets(name, scale)[0] else f" --dataset {here}"
             sentences.append(
                 f"{len(lacking)} of {len(self.units)} units have not been made yet; "
-                f"`bioinspired run {name} --scale {scale}{dataset}` makes them."
+                f"`{plan.command(self.study)}` makes them."
             )
         if stale:
             sentences.append(f"{stale} units were made by an earlier state of the code.")

@@ -16,7 +16,7 @@ from bioinspired import studies
 from bioinspired.errors import UserError
 from bioinspired.keys import key, number, strength
 from bioinspired.making import make
-from bioinspired.plan import Unit, recorded, shown, units
+from bioinspired.plan import Unit, command, recorded, shown, units
 from bioinspired.records import DamagedRecordError, Store, open_store
 from bioinspired.trials import Images, Norm, Scale, Study, Tier
 
@@ -334,17 +334,13 @@ def _dry_run(wanted: list[Study], store: Store, *, tier: Tier | None, device: st
 
 
 def _say_what_is_missing(wanted: list[Study], store: Store) -> None:
-    from bioinspired.assessment import data_of
-
     for study in wanted:
         found = [unit.state for unit in units(study, store)]
         open_units = sum(state in ("missing", "damaged") for state in found)
         if open_units:
-            data = data_of(study)
-            dataset = "" if data == studies.datasets(study.name, "full")[0] else f" --dataset {data}"
             _say(
-                f"{study.name} on {data}: {open_units} of {len(found)} units are missing at scale full; "
-                f"`bioinspired run {study.name} --scale full{dataset}` makes them."
+                f"{study.name}: {open_units} of {len(found)} units are missing at scale full; "
+                f"`{command(study)}` makes them."
             )
 
 

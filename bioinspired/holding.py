@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bioinspired.claims import Claims, Evidence, Headline, Holding, frontier, holds
 from bioinspired.claims.declarations import Endpoint
 from bioinspired.claims.statistics import image_deviation
 from bioinspired.keys import strength
+from bioinspired.records import Bits
 from bioinspired.results import Result
 from bioinspired.trials import Clean, Direct, Study
 
@@ -27,8 +27,6 @@ Level = tuple[str, str]
 
 HALF = 0.25, 0.75
 """The least and most that the twin may keep at a strength which counts as halving it."""
-
-Bits = NDArray[np.bool_]
 
 
 def holding(headline: Headline, claims: Claims, study: Study, found: Sequence[Result], access: Access) -> Holding:

@@ -75,6 +75,13 @@ def shown(name: str, store: Store, *, dataset: str = "") -> list[Study]:
     return [own, *(study for study in others if has_records(study, store, besides=known))]
 
 
+def command(study: Study) -> str:
+    """The command line that makes what is missing of a study."""
+    data = study.trials[0].network.data.name
+    own = studies.datasets(study.name, study.scale)[0]
+    return f"bioinspired run {study.name} --scale {study.scale}" + ("" if data == own else f" --dataset {data}")
+
+
 def has_records(study: Study, store: Store, *, besides: Collection[Network] = ()) -> bool:
     """Whether the store has a record of any network of the study, `besides` some that do not count."""
     networks = {trial.network for trial in study.trials}.difference(besides)

@@ -251,12 +251,10 @@ class Store:
         named = record.measurements[measurement].get("artifact")
         if named is None:
             return True
-        path = self.folder / "artifacts" / named["file"]
         try:
-            stat = path.stat()
+            return known_sha256(self.folder / "artifacts" / named["file"]) == str(named["sha256"])
         except OSError:
             return False
-        return _sha256_known(str(path), stat.st_mtime_ns, stat.st_size) == str(named["sha256"])
 
     def artifact(self, record: Record, measurement: str) -> dict[str, NDArray[Any]]:
         """The arrays that a measurement left.
@@ -329,8 +327,14 @@ def write(path: Path, content: bytes) -> None:
         ) from None
 
 
+def known_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, read again only when its time or size has changed."""
+    stat = path.stat()
+    return _sha256(str(path), stat.st_mtime_ns, stat.st_size)
+
+
 @lru_cache(maxsize=4096)
-def _sha256_known(path: str, modified: int, size: int) -> str:
+def _sha256(path: str, modified: int, size: int) -> str:
     return sha256_of(Path(path))
 
 

@@ -146,7 +146,9 @@ def _other_parts(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 def _same_weights(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
     """Whether two measurements were made on the same weights, their sources' included."""
-    return bool(one and other) and all(one[part] == other[part] for part in ("weights", "sources") if one and other)
+    if one is None or other is None:
+        return False
+    return all(one[part] == other[part] for part in ("weights", "sources"))
 
 
 def _judged(found: Sequence[tuple[bool, str]]) -> tuple[Outcome, str]:
@@ -187,9 +189,9 @@ def _shares(which: str, one: Bits, other: Bits) -> tuple[bool, str]:
     return within, f"{which} {100 * other.mean():.1f} % instead of {100 * one.mean():.1f} %" if changed else ""
 
 
-def _values(which: str, one: Sequence[float | None], other: Sequence[float | None] | None) -> tuple[bool, str]:
-    if other is None or len(one) != len(other):
-        return False, f"{which}: {0 if other is None else len(other)} values instead of {len(one)}"
+def _values(which: str, one: Sequence[float | None], other: Sequence[float | None]) -> tuple[bool, str]:
+    if len(one) != len(other):
+        return False, f"{which}: {len(other)} values instead of {len(one)}"
     if {*one, *other} <= {0.0, 100.0}:
         return _shares(which, np.array(one) > 0, np.array(other) > 0)
     there, again = ([v for v in values if v is not None] for values in (one, other))

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from bioinspired.keys import canonical, key
 from bioinspired.outcome import Outcome
 from bioinspired.plan import Task
 from bioinspired.provenance import name_of
-from bioinspired.records import Record, Store, pack, sha256_of, write
+from bioinspired.records import Record, Store, known_sha256, pack, sha256_of, write
 from bioinspired.staleness import code_hash, modules_of_measurement, modules_of_network
 from bioinspired.trials import Data, Images, Measurement, Network
 
@@ -92,6 +91,7 @@ def _at_hand(network: Network, order: Order) -> nn.Module | None:
 def _answer(task: Task, order: Order) -> None:
     examples: measuring.Examples | None = None
     seconds = 0.0
+    checked = set[Network]()
     for network, question in task.questions:
         split = _split(network.data, question.images, order.device)
         if any(
@@ -99,8 +99,9 @@ def _answer(task: Task, order: Order) -> None:
             for source in question.sources
         ):
             raise UserError("A transfer needs sources and target of one data set and image size: correct the study.")
-        for other in (network, *question.sources):
+        for other in {network, *question.sources} - checked:
             _check_data(other, order)
+            checked.add(other)
         model = model_of(network, order.store, order.device)
         sources = [model_of(source, order.store, order.device) for source in question.sources]
         torch.manual_seed(question.seed)  # for a network that draws random numbers when it answers
@@ -175,14 +176,7 @@ def _provenance(order: Order, code: str, weights: str) -> dict[str, Any]:
 
 
 def _weights_sha256(network: Network, order: Order) -> str:
-    path = order.store.weights(key(network))
-    stat = path.stat()
-    return _sha256(str(path), stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=256)
-def _sha256(path: str, modified: int, size: int) -> str:
-    return sha256_of(Path(path))
+    return known_sha256(order.store.weights(key(network)))
 
 
 def model_of(network: Network, store: Store, device: str = "cpu") -> nn.Module:
@@ -198,7 +192,7 @@ def model_of(network: Network, store: Store, device: str = "cpu") -> nn.Module:
         raise UserError(f"{path} is missing: run the study that trains this network first.") from None
     record = store.read(key(network))
     unit = record.unit("training") if record else None
-    if unit is not None and unit["weights"] != _sha256(str(path), modified, path.stat().st_size):
+    if unit is not None and unit["weights"] != known_sha256(path):
         raise UserError(
             f"{path} holds other weights than those that the network's record names (another sha256): move the file "
             "away and run the study again, which trains the network anew."

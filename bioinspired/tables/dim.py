@@ -4,11 +4,11 @@ from collections import defaultdict
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
 from bioinspired.chapter import Chapter
-from bioinspired.holding import Bits, held
+from bioinspired.holding import held
+from bioinspired.records import Bits
 from bioinspired.results import Result
 from bioinspired.tables.layout import NOTHING, SPREAD, spread, table, with_interval
 from bioinspired.trials.dim import Direct, LogitScale, NearestNeighbour
@@ -103,7 +103,6 @@ KNOWING = {
     "collision": "collision",
     "identity backward": "identity backward",
     "nearest start": "HopSkipJump from the nearest image of another class",
-    "square": "Square, which sees scores only",
     "torchattacks.SPSA": "SPSA, which estimates gradients from scores",
     "moved": "moved from",
     "draws": "direct, means over draws",
@@ -176,9 +175,9 @@ def _all_of_these(results: list[Result], chapter: Chapter) -> list[dict[str, obj
     return rows
 
 
-def scale_results(chapter: Chapter) -> dict[tuple[str, str], dict[float, NDArray[np.bool_]]]:
+def scale_results(chapter: Chapter) -> dict[tuple[str, str], dict[float, Bits]]:
     """Which images stand, by attack and norm, then by the factor on the logits."""
-    found: dict[tuple[str, str], dict[float, NDArray[np.bool_]]] = defaultdict(dict)
+    found: dict[tuple[str, str], dict[float, Bits]] = defaultdict(dict)
     for result in chapter.results:
         question = result.measurement.question
         if isinstance(question, LogitScale) and result.correct is not None:
@@ -208,5 +207,5 @@ def scales(chapter: Chapter) -> Styler:
     return table(pd.DataFrame(rows, columns=columns).fillna(NOTHING), caption)
 
 
-def _worst(each: list[NDArray[np.bool_]]) -> str:
+def _worst(each: list[Bits]) -> str:
     return f"{100 * np.logical_and.reduce(each).mean():.0f}"

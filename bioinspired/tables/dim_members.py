@@ -12,13 +12,13 @@ from bioinspired.attacks.members import MEMBERS, Member
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.claims.declarations import Cell
+from bioinspired.records import Bits
 from bioinspired.results import Result
 from bioinspired.tables.dim import NORMS, WORDS, rate_of_direct
 from bioinspired.tables.layout import NOTHING, table
 from bioinspired.trials.dim import Member as Question
 
 Array = NDArray[np.float64]
-Bits = NDArray[np.bool_]
 
 ROUNDED = 1.001  # distances are kept with three digits, so that one at a threshold may seem above it
 

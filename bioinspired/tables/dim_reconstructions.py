@@ -8,7 +8,7 @@ from scipy.special import ndtri
 from bioinspired.chapter import Chapter
 from bioinspired.claims.statistics import Effect, Group, image_deviation
 from bioinspired.results import Result
-from bioinspired.tables.dim import FIXED, NORMS, asked, rate_of_direct
+from bioinspired.tables.dim import FIXED, NORMS, asked, rates_of_direct
 from bioinspired.trials.dim import Direct
 
 RIVALS = ("pgd-trained", "Binary CNN", "class PCA")
@@ -24,30 +24,27 @@ def reconstructions(chapter: Chapter) -> pd.DataFrame:
     """One row per reconstruction of DIM, then one per rival, in percent that stand against direct attacks.
 
     Columns: label, each norm, "all" three at once, "mean" over them, "held out" (that mean on images that training held
-    out, empty for rivals), "networks".
+    out, empty for rivals).
     """
     labels = [t.label for t in chapter.study.trials if t.label == "DIM" or t.factors["knob"]]
-    rows = []
-    for label in dict.fromkeys((*labels, *RIVALS)):
-        rates = {which: rate_of_direct(chapter, label, which) for which in (*NORMS, "all")}
-        mean = None if rates["all"] is None else float(np.mean([rates[norm] for norm in NORMS]))
-        rows.append({"label": label, **rates, "mean": mean, "held out": _held_out(chapter, label),
-                     "networks": sum(asked(r) is not None for r in chapter.results if r.label == label)})  # fmt: skip
-    columns = ["label", *NORMS, "all", "mean", "held out", "networks"]
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys((*NORMS, "all", "mean", "held out"), float))
+    rates = rates_of_direct(chapter).drop(columns="seed").astype(dict.fromkeys((*NORMS, "all"), float))
+    frame = rates.groupby("label").mean().reindex(list(dict.fromkeys((*labels, *RIVALS))))
+    frame["mean"] = frame[list(NORMS)].mean(axis=1)
+    frame["held out"] = pd.Series({label: _held_out(chapter, label) for label in frame.index}, dtype=float)
+    return frame.rename_axis("label").reset_index()
 
 
 def chosen(chapter: Chapter) -> list[str]:
     """The reconstructions that do best on images that training held out, by the mean over norms; several if tied."""
-    held_out = _column(chapter, "held out")
+    held_out = _column(reconstructions(chapter), "held out")
     best = max(held_out.values(), default=0.0)
     return [label for label, value in held_out.items() if value == best]
 
 
 def answer(chapter: Chapter) -> str:
     """Does any reconstruction beat the simple rivals in the worst case per image? In words and numbers, as Markdown."""
-    picks = chosen(chapter)
-    tested = {which: _column(chapter, which, ours=True) for which in MEASURES}
+    picks, frame = chosen(chapter), reconstructions(chapter)
+    tested = {which: _column(frame, which, ours=True) for which in MEASURES}
     if not picks or picks[0] not in tested["mean"]:
         return "*Not measured yet: does any reconstruction beat the simple rivals in the worst case per image?*"
     n = min(result.n for result in chapter.results if asked(result))
@@ -59,12 +56,12 @@ def answer(chapter: Chapter) -> str:
         "",
     ]
     for rival in RIVALS:
-        if rate_of_direct(chapter, rival, "all") is None:
+        if rival not in _column(frame, "all"):
             lines.append(f"- Against {rival}: not measured.")
             continue
         said = []
         for which, words in MEASURES.items():
-            theirs = _column(chapter, which)[rival]
+            theirs = _column(frame, which)[rival]
             best = max(tested[which], key=lambda label: tested[which][label])
             said.append(
                 f"{words} it keeps {theirs:.1f} %; *{picks[0]}* is {_compared(chapter, picks[0], rival, which)}, "
@@ -108,9 +105,8 @@ def _is_held_out(result: Result) -> bool:
     return isinstance(question, Direct) and question.last is not None
 
 
-def _column(chapter: Chapter, name: str, *, ours: bool = False) -> dict[str, float]:
+def _column(frame: pd.DataFrame, name: str, *, ours: bool = False) -> dict[str, float]:
     """A column of `reconstructions` by label, without what was not measured; `ours`: without the rivals."""
-    frame = reconstructions(chapter)
     pairs = zip(frame["label"], frame[name], strict=True)
     return {str(k): float(v) for k, v in pairs if not np.isnan(v) and not (ours and k in RIVALS)}
 

@@ -40,15 +40,12 @@ def status(store: str, scale: Scale) -> pd.DataFrame:
     place = open_store(scale, store)
     rows = []
     for name in studies.NAMES:
-        own, *_ = studies.datasets(name, scale)
         for study in plan.shown(name, place):
-            dataset = data_of(study)
             found = [unit.state for unit in plan.units(study, place)]
             counts = {state: found.count(state) for state in ("done", "missing", "stale", "damaged")}
-            command = f"bioinspired run {name} --scale {scale}" + (f" --dataset {dataset}" if dataset != own else "")
             lacking = counts["missing"] + counts["damaged"]
-            row = {"study": name, "data": dataset, "units": len(found)}
-            rows.append(row | counts | {"to make the rest": command if lacking else ""})
+            row = {"study": name, "data": data_of(study), "units": len(found)}
+            rows.append(row | counts | {"to make the rest": plan.command(study) if lacking else ""})
     return pd.DataFrame(rows)
 
 

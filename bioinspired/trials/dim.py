@@ -127,7 +127,7 @@ class Direct(Question):
     @property
     def thresholds(self) -> dict[str, float]:
         """The size of a change, in each norm, up to which an image has to stand."""
-        return {"linf": number(self.linf), "l2": number(self.l2), "l0": float(self.l0)}
+        return {norm: number(size) for norm, size in self.balls}
 
     @property
     def balls(self) -> tuple[tuple[str, Strength], ...]:
