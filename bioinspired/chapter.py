@@ -160,6 +160,18 @@ def open(name: str, *, scale: Scale = "laptop", store: str = "", dataset: str = 
     return Chapter(chapter.study, chapter.store)
 
 
+def open_all(*, scale: Scale = "laptop", store: str = "", dataset: str = "") -> list[Chapter]:
+    """All papers' chapters, each on one data set: `dataset` where the study has it, else its own.
+
+    Args, errors: see `open`.
+    """
+    chapters = []
+    for name in studies.NAMES:
+        own = dataset if dataset in studies.datasets(name, scale) else ""
+        chapters.append(open(name, scale=scale, store=store, dataset=own).on(own))
+    return chapters
+
+
 COLUMNS = [
     "label", "seed", "kind", "name", "norm", "eps", "strength", "steps", "loss", "source", "source_seed",
     "n", "unconditional", "conditional", "counted", "distance", "value", "forwards", "backwards", "seconds", "key",

@@ -6,6 +6,7 @@ run on at each scale, its own first; `SOURCE_SEED`, from which the seeds of its 
 
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 from bioinspired.errors import UserError
 from bioinspired.records import SCALES
@@ -27,7 +28,7 @@ def study(name: str, scale: Scale, *, dataset: str = "", seeds: Sequence[int] | 
         UserError: no such study or scale, a data set that it cannot take, or seeds that its sources use.
     """
     known = datasets(name, scale)
-    module = import_module(f"bioinspired.studies.{name}")
+    module = _module(name)
     if dataset and dataset not in known:
         raise UserError(f'{name} at scale {scale} runs on {" or ".join(known)}, not on "{dataset}".')
     if seeds is not None and (not seeds or min(seeds) < 0 or max(seeds) >= module.SOURCE_SEED):
@@ -38,15 +39,34 @@ def study(name: str, scale: Scale, *, dataset: str = "", seeds: Sequence[int] | 
     return made
 
 
+def title(name: str) -> str:
+    """What the book calls a study's chapter.
+
+    Raises:
+        UserError: no such study.
+    """
+    return str(_module(name).TITLE)
+
+
+def shared_dataset(scale: Scale) -> str:
+    """The data set that every study can run on at a scale; the first of them where there are several."""
+    return next(data for data in datasets(NAMES[0], scale) if all(data in datasets(name, scale) for name in NAMES))
+
+
 def datasets(name: str, scale: Scale) -> tuple[str, ...]:
     """The data sets that a study runs on at a scale, its own first.
 
     Raises:
         UserError: no such study or scale.
     """
-    if name not in NAMES:
-        raise UserError(f'"{name}" is no study: choose one of {", ".join(NAMES)}.')
+    module = _module(name)
     if scale not in SCALES:
         raise UserError(f'"{scale}" is no scale: choose one of {", ".join(SCALES)}.')
-    known: tuple[str, ...] = import_module(f"bioinspired.studies.{name}").DATASETS[scale]
+    known: tuple[str, ...] = module.DATASETS[scale]
     return known
+
+
+def _module(name: str) -> ModuleType:
+    if name not in NAMES:
+        raise UserError(f'"{name}" is no study: choose one of {", ".join(NAMES)}.')
+    return import_module(f"bioinspired.studies.{name}")

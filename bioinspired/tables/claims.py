@@ -9,7 +9,7 @@ from pandas.io.formats.style import Styler
 from bioinspired.assessment import Assessment, data_of
 from bioinspired.chapter import Chapter
 from bioinspired.claims import Holding, Verdict, agreement, load
-from bioinspired.claims.declarations import Cell
+from bioinspired.claims.declarations import Cell, Headline
 from bioinspired.tables.layout import NOTHING, badge, interval, small, table
 
 
@@ -54,12 +54,17 @@ ATTACKING = ("attack", "distance", "direct", "fgsm_scan")
 """Kinds of endpoints that an attacker decides."""
 
 
+def speaks_of_an_attacker(claim: Headline) -> bool:
+    """Whether to ask of a claim if the defense holds: its endpoint is an attacker's, and what it defends no control."""
+    return claim.endpoint.question in ATTACKING and claim.kind == "effect" and not claim.control
+
+
 def of_attacks(assessments: Iterable[Assessment]) -> list[Assessment]:
     """The claims of which to ask whether the defense holds, one for each network, access and endpoint."""
     kept: dict[tuple[object, ...], Assessment] = {}
     for found in assessments:
         claim, asked = found.headline, found.headline.endpoint
-        if asked.question in ATTACKING and claim.kind == "effect" and not claim.control:
+        if speaks_of_an_attacker(claim):
             kept.setdefault((claim.defended, claim.access, asked.name, asked.eps, asked.metric), found)
     return list(kept.values())
 

@@ -1,7 +1,7 @@
 """All verdicts of a chapter in a sentence, and those of all chapters in one table."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -10,7 +10,7 @@ from bioinspired.assessment import Assessment, data_of
 from bioinspired.chapter import Chapter
 from bioinspired.claims import Holding
 from bioinspired.tables.claims import of_attacks
-from bioinspired.tables.layout import NOTHING, badge, small, table
+from bioinspired.tables.layout import NOTHING, badge, link, small, table
 
 
 def in_short(chapter: Chapter) -> str:
@@ -24,19 +24,15 @@ def in_short(chapter: Chapter) -> str:
     return "**In short.** " + " ".join(sentences)
 
 
-def glance(chapters: Mapping[str, Chapter]) -> Styler:
-    """One row a chapter: what its claims came to, and whether the defense holds.
-
-    Args:
-        chapters: by the title that the row has, each with the page that it stands on, as an HTML link.
-    """
+def glance(chapters: Sequence[Chapter]) -> Styler:
+    """One row a chapter: what its claims came to, and whether the defense holds."""
     rows = []
-    for title, chapter in chapters.items():
+    for chapter in chapters:
         found = chapter.assessments
         holdings = _holdings(of_attacks(found))
         rows.append(
             {
-                "chapter": title + small(_made(chapter)),
+                "chapter": link(chapter.study.name) + small(_made(chapter)),
                 "headline claims": _badges([one.verdict.word for one in found]),
                 **{f"holds? {access}": _badges([one.word for one in each]) for access, each in holdings.items()},
             }

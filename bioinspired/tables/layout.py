@@ -6,6 +6,7 @@ from html import escape
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from bioinspired import studies
 from bioinspired.claims.statistics import wilson
 
 NOTHING = "–"
@@ -66,6 +67,11 @@ def spread(rows: pd.DataFrame, metric: str) -> "pd.Series[str]":
         deviation = f" ± {seeds.std(ddof=1):.1f}" if len(seeds) > 1 else ""
         found[label] = f"{seeds.mean():.1f}{deviation} ({len(seeds)})"
     return pd.Series(found, dtype=str)
+
+
+def link(study: str) -> str:
+    """A study's title, as a link from a page at the top of the book to its chapter."""
+    return f'<a href="papers/{study}.html">{studies.title(study)}</a>'
 
 
 def small(text: str) -> str:

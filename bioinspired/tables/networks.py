@@ -12,7 +12,7 @@ from bioinspired.chapter import Chapter
 from bioinspired.keys import strength
 from bioinspired.results import strength as strength_of
 from bioinspired.tables.layout import NOTHING, SPREAD, badge, cross, spread, table, with_interval
-from bioinspired.trials import Attack, Question
+from bioinspired.trials import Attack
 
 
 def accuracies(chapter: Chapter) -> Styler:
@@ -84,7 +84,7 @@ def worst_case(chapter: Chapter) -> Styler:
     for label in dict.fromkeys(result.label for result in attacks):
         mine = [r for r in attacks if r.label == label and strength_of(r.measurement) == eps and r.correct is not None]
         mine = [r for r in mine if r.seed == mine[0].seed]
-        names = {_attack(r.measurement.question): r for r in mine}
+        names = {attack_name(r.measurement.question): r for r in mine if isinstance(r.measurement.question, Attack)}
         if len(names) > 2:
             n = min(result.n for result in mine)
             held = {name: r.correct[:n] for name, r in names.items() if r.correct is not None}
@@ -96,11 +96,11 @@ def worst_case(chapter: Chapter) -> Styler:
     return table(frame if rows else pd.DataFrame(columns=["network", "worst case per image"]), caption)
 
 
-def _attack(question: Question) -> str:
-    assert isinstance(question, Attack)
+def attack_name(question: Attack) -> str:
+    """What a table calls an attack: PGD with its loss and steps, any other by its name."""
     if question.name != "pgd":
         return question.name
-    return f"PGD, {question.loss}, {question.steps} steps"
+    return f"PGD, {question.loss}, {question.steps} step{'s' * (question.steps > 1)}"
 
 
 def noise(chapter: Chapter, name: str = "gaussian_noise_clipped") -> Styler:
