@@ -374,8 +374,7 @@ def _runs(
     else:
         from bioinspired.attacks import catalogue
 
-        values = x[0].numel()
-        everything = ({"linf": 1.0, "l2": math.sqrt(values), "l1": float(values)}[norm],)
+        everything = (float(ball(norm).size(torch.ones_like(x[:1]))),)
         names = (attacks,) if isinstance(attacks, str) else attacks
         runs = {name: (catalogue.bound(name), everything if catalogue.entry(name).minimal else ()) for name in names}
     if not runs:

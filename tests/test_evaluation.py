@@ -201,6 +201,7 @@ def test_the_default_evaluation_runs_autoattack():
         ({"eps": 0.0}, "above 0"),
         ({"eps": []}, "above 0"),
         ({"eps": -1.0}, "eps"),
+        ({"norm": "Linf"}, "no norm .Linf.: choose one of"),
         ({"attacks": ()}, "no attacks"),
         ({"attacks": ("nothing",)}, "nothing"),
         ({"attacks": ("torchattacks.CW",)}, "torchattacks.CW knows the norms l2"),

@@ -127,8 +127,8 @@ def _claimed(chapter: Chapter) -> list[str]:
 
 def _of(chapter: Chapter) -> Iterable[dict[str, object]]:
     defended = _claimed(chapter)
-    tried = Attacks(chapter.results, white=True)
-    levels = sorted((level for level in tried.levels if level[0] == NORM), key=lambda level: number(level[1]))
+    every, white = (Attacks(chapter.results, white=white) for white in (False, True))
+    levels = sorted((level for level in every.levels if level[0] == NORM), key=lambda level: number(level[1]))
     for label in _labels(chapter):
         mine = [result for result in chapter.results if result.label == label]
         same = {"study": chapter.study.name, "label": label, "defense": label in defended, "alike": _alike(mine)}
@@ -137,11 +137,13 @@ def _of(chapter: Chapter) -> Iterable[dict[str, object]]:
                 yield same | _row(result.seed, CLEAN, result.correct)
         fallen: dict[int, Bits] = {}
         for level in levels:
-            for seed, bits in tried.worst(label, level).items():
+            own = white.worst(label, level)
+            for seed, bits in every.worst(label, level).items():
                 before = fallen.get(seed, bits)
                 n = min(len(bits), len(before))
                 fallen[seed] = np.concatenate([bits[:n] & before[:n], bits[n:]])
-                yield same | _row(seed, level[1], fallen[seed])
+                if seed in own:
+                    yield same | _row(seed, level[1], fallen[seed])
 
 
 def _row(seed: int, eps: str, bits: Bits) -> dict[str, object]:
