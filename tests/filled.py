@@ -33,11 +33,14 @@ def fill(
     study: Study,
     share: Callable[[Trial, Measurement], float | None],
     *,
-    n: int = 200,
+    n: int | None = 200,
     stamp: bool = True,
     source_share: float = 0.1,
 ) -> None:
-    """Writes a record for every trial; `share` gives the part of the images answered right, None for not measured."""
+    """Writes a record for every trial; `share` gives the part of the images answered right, None for not measured.
+
+    `n` images everywhere; None: as many as each measurement asks for.
+    """
     marks = criteria(study) if stamp else {}
     weights = {trial.network: sha(key(trial.network)) for trial in study.trials}
     for trial in study.trials:
@@ -49,8 +52,8 @@ def fill(
             right = share(trial, measurement)
             if right is None:
                 continue
-            asked = key(measurement)
-            entry = {"config": canonical(measurement), "images": {"id": "made-up", "n": n, "sha256": sha("images")}}
+            asked, size = key(measurement), n or measurement.images.n or 200
+            entry = {"config": canonical(measurement), "images": {"id": "made-up", "n": size, "sha256": sha("images")}}
             if isinstance(measurement.question, Gallery):
                 small = np.zeros((24, 1, 4, 4), np.uint8)
                 answers = np.arange(24, dtype=np.int16)
@@ -59,11 +62,11 @@ def fill(
             elif isinstance(measurement.question, Checked):
                 entry["checks"] = [{"name": "noise", "passed": right >= 0.5, "value": right, "advice": "made up"}]
             else:
-                entry["bits"] = {"correct": pack(first(right, n))}
+                entry["bits"] = {"correct": pack(first(right, size))}
                 if isinstance(measurement.question, Distance):
-                    entry["values"] = {"distance": [right * (1 + i / n) for i in range(n)]}
+                    entry["values"] = {"distance": [right * (1 + i / size) for i in range(size)]}
             if measurement.is_transfer:
-                entry["bits"]["source_correct"] = pack(~first(1 - source_share, n))
+                entry["bits"]["source_correct"] = pack(~first(1 - source_share, size))
             measurements[asked] = entry
             cost[asked] = {"seconds": 0.5, "work": 400.0, "forwards": 1.0, "backwards": 1.0}
             units[asked] = unit | {

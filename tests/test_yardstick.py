@@ -112,6 +112,23 @@ def test_few_images_of_a_strong_attack_do_not_free_the_others(store):
     assert of(rows, "standard", "0.2").set_index("seed")["unconditional"][0] == 0.0
 
 
+def test_at_each_epsilon_the_images_are_those_of_the_attacks_that_all_seeds_met(tmp_path):
+    store = Store(tmp_path, "full")
+    study = studies.study("defective_conv", "full", dataset="mnist")
+
+    def share(trial, asked):
+        if is_clean(asked):
+            return 1.0
+        restarted = isinstance(asked.question, Attack) and asked.question.restarts == 3
+        return {True: 0.1, False: 0.5}[restarted] if not asked.sources and trial.label == "keep 0.1" else None
+
+    fill(store, study, share, n=None)
+    rows = yardstick.standing([chapter.Chapter(study, store)])
+    attacked = rows[rows["strength"] > 0]
+    assert set(attacked["n"]) == {200}, "of 1,000 that only the weaker attack saw"
+    assert set(attacked["unconditional"]) == {10.0}
+
+
 def test_attacks_are_listed_with_where_they_were_tried(store):
     fill(store, studies.study("sleep", "laptop"), stands({}), n=N)
     tried = yardstick.attacks(pages(store)).data.set_index("attack")

@@ -11,11 +11,11 @@ Rows, by how many seeds they are trained with:
               one trained under ever new masks
 
 Every row is asked: clean images, transfer from each source and from all at once (momentum, resized inputs), white-box
-PGD, Gaussian noise. Main rows besides: PGD over epsilon, and on their first seed C&W with a confidence from a source of
-each family. The rows of NEAREST: the smallest perturbation by the boundary attack and by HopSkipJump. Keep 0.1 besides:
-transfer from 1, 2, 4, ... surrogates. The rows that the page shows one by one, once: AutoAttack, Square, PGD over
-steps, gradient norms, a gallery of the first and one of chosen images; the first two of the noise-trained row as well;
-the checks of the rows of CHECKED.
+PGD, Gaussian noise. Main rows besides: PGD over epsilon, at `full` also on the margin with 100 steps and three restarts
+(200 images), and on their first seed C&W with a confidence from a source of each family. The rows of NEAREST: the
+smallest perturbation by the boundary attack and by HopSkipJump. Keep 0.1 besides: transfer from 1, 2, 4, ...
+surrogates. The rows that the page shows one by one, once: AutoAttack, Square, PGD over steps, gradient norms, a gallery
+of the first and one of chosen images; the first two of the noise-trained row as well; checks of the rows of CHECKED.
 
 The grid at `full`, where rows x seeds are trained as below (n images unless said otherwise; A = AutoAttack on 200):
 
@@ -99,6 +99,7 @@ class Setting:
     stop_at: Strength
     transfer: tuple[Attack, ...]
     white_box: tuple[Attack, ...]
+    restarted_images: int = 0
     steps: tuple[int, ...]
     boundary: Distance
     boundary_images: int
@@ -129,6 +130,11 @@ def _transfer(small: Strength, large: Strength) -> tuple[Attack, Attack]:
 
 def _white_box(eps: Strength, *, steps: int) -> Attack:
     return Attack(name="pgd", eps=eps, steps=steps, step_size="0.1", random_start=True)
+
+
+def _restarted(attack: Attack) -> Attack:
+    """The same ball, searched longer: on the margin, 100 steps, three restarts."""
+    return replace(attack, steps=100, loss="margin", restarts=3)
 
 
 def _boundary(steps: int) -> Distance:
@@ -256,6 +262,7 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         confident=ConfidentTransfer(confidence=40, steps=500, searches=9),
         confident_images=1_000,
         decision_images=50,
+        restarted_images=200,
         images=5_000,
         changes="an 18-epoch one-cycle schedule in place of 350 epochs",
     ),
@@ -269,6 +276,7 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         check_images=100,
         confident_images=100,
         decision_images=20,
+        restarted_images=200,
         images=1_000,
         changes="networks of width 8 and a 2-epoch schedule in place of 50 epochs",
     ),
@@ -287,6 +295,9 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
     for label, options in _main(setting).items():
         for seed in main:
             asked = _questions(setting, sources, setting.white_box)
+            if setting.restarted_images:
+                images = Images(n=setting.restarted_images)
+                asked += tuple(Measurement(question=_restarted(a), images=images) for a in setting.white_box)
             if label == GREY:
                 asked += _grey(setting, surrogates)
             if label in NEAREST and (label != "pgd-trained" or seed == main[0]):

@@ -10,7 +10,7 @@ from bioinspired.chapter import Chapter
 from bioinspired.claims import Evidence, load
 from bioinspired.claims.declarations import MARGINS
 from bioinspired.claims.statistics import image_deviation
-from bioinspired.holding import BASELINES, UNDEFENDED, Attacks, held
+from bioinspired.holding import BASELINES, UNDEFENDED, Attacks, Level, held
 from bioinspired.keys import number
 from bioinspired.records import Bits
 from bioinspired.results import Result
@@ -29,7 +29,8 @@ COLUMNS = ["study", "label", "defense", "alike", "seed", "eps", "strength", "n",
 def standing(chapters: Sequence[Chapter]) -> pd.DataFrame:
     """Which images stand, one row per network and ε, in the order of the chapters; ε = 0 are the clean images.
 
-    An image that has fallen within a smaller ε has fallen within a larger one, whatever was tried there.
+    An image that has fallen within a smaller ε has fallen within a larger one, whatever was tried there. At each ε the
+    images are those that every attack saw which was tried on all seeds of a label.
 
     Columns: study, label, defense (whether the label is what the paper defends), alike (whether it is trained from the
     same start and batches as its undefended twin), seed, eps (as written), strength (as a number), n, bits (one per
@@ -137,13 +138,22 @@ def _of(chapter: Chapter) -> Iterable[dict[str, object]]:
                 yield same | _row(result.seed, CLEAN, result.correct)
         fallen: dict[int, Bits] = {}
         for level in levels:
-            own = white.worst(label, level)
+            own, most = white.worst(label, level), _seen(mine, level)
             for seed, bits in every.worst(label, level).items():
                 before = fallen.get(seed, bits)
                 n = min(len(bits), len(before))
                 fallen[seed] = np.concatenate([bits[:n] & before[:n], bits[n:]])
                 if seed in own:
-                    yield same | _row(seed, level[1], fallen[seed])
+                    yield same | _row(seed, level[1], fallen[seed][:most])
+
+
+def _seen(results: Sequence[Result], level: Level) -> int:
+    """How many images every attack in a ball saw, of those that all networks were asked; else of all attacks."""
+    tried = [result for result in results if level in held(result)]
+    seeds = {result.seed for result in tried}
+    by_key = {result.key: {other.seed for other in tried if other.key == result.key} for result in tried}
+    asked_of_all = [result.n for result in tried if by_key[result.key] == seeds]
+    return min(asked_of_all or [result.n for result in tried], default=0)
 
 
 def _row(seed: int, eps: str, bits: Bits) -> dict[str, object]:
