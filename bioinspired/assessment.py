@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bioinspired.claims import Claims, Evidence, Headline, Holding, Verdict, load, verdict
 from bioinspired.claims.declarations import Endpoint
 from bioinspired.claims.statistics import image_deviation
-from bioinspired.holding import holding
+from bioinspired.holding import alike, holding
 from bioinspired.keys import Strength, key, strength
 from bioinspired.records import Store
 from bioinspired.results import Result, read
@@ -126,8 +126,7 @@ def _evidence(headline: Headline, study: Study, used: Sequence[Result]) -> Evide
     if unusable:
         return Evidence(unit=headline.unit, fidelity=study.fidelity, changes=study.changes, reason=unusable)
     shared = sorted(set(arms[0]) & set(arms[1]))
-    alike = all(r.trial.network.defense is None or r.trial.network.defense.trained_alike for r in used)
-    paired = alike and bool(shared) and len(shared) == min(len(arms[0]), len(arms[1]))
+    paired = alike(used) and bool(shared) and len(shared) == min(len(arms[0]), len(arms[1]))
     defended, baseline = ([arm[s] for s in shared] if paired else list(arm.values()) for arm in arms)
     counted = [result for result in used if not paired or result.seed in shared]
     return Evidence(

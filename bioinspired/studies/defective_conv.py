@@ -12,10 +12,11 @@ Rows, by how many seeds they are trained with:
 
 Every row is asked: clean images, transfer from each source and from all at once (momentum, resized inputs), white-box
 PGD, Gaussian noise. Main rows besides: PGD over epsilon, at `full` also on the margin with 100 steps and three restarts
-(200 images), and on their first seed C&W with a confidence from a source of each family. The rows of NEAREST: the
-smallest perturbation by the boundary attack and by HopSkipJump. Keep 0.1 besides: transfer from 1, 2, 4, ...
-surrogates. The rows that the page shows one by one, once: AutoAttack, Square, PGD over steps, gradient norms, a gallery
-of the first and one of chosen images; the first two of the noise-trained row as well; checks of the rows of CHECKED.
+(200 images), on MNIST AutoAttack at two epsilons (100 images); on their first seed C&W with a confidence from a source
+of each family. The rows of NEAREST: the smallest perturbation by the boundary attack and by HopSkipJump. Keep 0.1
+besides: transfer from 1, 2, 4, ... surrogates. The rows that the page shows one by one, once: AutoAttack, Square, PGD
+over steps, gradient norms, a gallery of the first and one of chosen images; the first two of the noise-trained row as
+well; the checks of the rows of CHECKED.
 
 The grid at `full`, where rows x seeds are trained as below (n images unless said otherwise; A = AutoAttack on 200):
 
@@ -107,6 +108,7 @@ class Setting:
     gallery: Attack
     auto: Attack | None
     auto_images: int
+    auto_everywhere: tuple[Strength, ...] = ()
     checks: Checked | None
     check_images: int
     confident: ConfidentTransfer | None
@@ -273,6 +275,7 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         paper=DEFECTIVE_CONV["mnist"],
         boundary_images=50,
         auto_images=200,
+        auto_everywhere=("0.1", "0.2"),
         check_images=100,
         confident_images=100,
         decision_images=20,
@@ -298,6 +301,7 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
             if setting.restarted_images:
                 images = Images(n=setting.restarted_images)
                 asked += tuple(Measurement(question=_restarted(a), images=images) for a in setting.white_box)
+            asked += _autoattack(setting)
             if label == GREY:
                 asked += _grey(setting, surrogates)
             if label in NEAREST and (label != "pgd-trained" or seed == main[0]):
@@ -423,6 +427,13 @@ def _confident(setting: Setting, sources: list[Network]) -> tuple[Measurement, .
     images = Images(n=setting.confident_images)
     firsts = sources[:: setting.sources]
     return tuple(Measurement(question=setting.confident, images=images, sources=(source,)) for source in firsts)
+
+
+def _autoattack(setting: Setting) -> tuple[Measurement, ...]:
+    """AutoAttack on every seed, on fewer images."""
+    images = Images(n=setting.check_images)
+    attacks = [Attack(name="autoattack", eps=eps) for eps in setting.auto_everywhere]
+    return tuple(Measurement(question=attack, images=images) for attack in attacks)
 
 
 def _nearest(setting: Setting) -> tuple[Measurement, ...]:

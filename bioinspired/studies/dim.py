@@ -8,11 +8,12 @@ Rows, by how many seeds they are trained with:
     knobs     DIM with another of the guesses K1 to K9 changed, and with class-balanced training
 
 Every row is asked: clean images, Gaussian noise, and which images stand against direct attacks, norm by norm and in
-all three. Main rows and controls besides: PGD on the margin over epsilon. Rows of `member_rows` on the first seed (main
-rows and controls on every seed at full scale): each of the 42. DIM and the knobs: direct attacks on images that
-training held out, by which a reconstruction is chosen. DIM, once: the logit scale, attacks that know it, direct attacks
-with more steps and restarts, AutoAttack, SPSA, transfer, checks, errors class by class. The networks that the page
-shows: their closest adversarial images.
+all three. Main rows and controls besides: PGD on the margin over epsilon, at full scale also at a smaller radius in L2.
+Rows of `member_rows` on the first seed (main rows and controls on every seed at full scale): each of the 42. Rows of
+`auto_rows` and `checked_rows` on the first seed: AutoAttack; the checks. DIM and the knobs: direct attacks on images
+that training held out, by which a reconstruction is chosen. DIM, once: the logit scale, attacks that know it, direct
+attacks with more steps and restarts, SPSA, transfer, errors class by class. The networks that the page shows: their
+closest adversarial images.
 
 The 42 in three groups, by the passes that they take (n images, by seeds; L: at laptop scale, F: at full scale):
 
@@ -77,7 +78,7 @@ SOURCE_SEED = 100
 SMALL = DIM(denoiser_widths=(256, 64), model_widths=(64, 8))
 WIDE = DIM()
 SHOWN = ("standard", "DIM", "Binary CNN", "pgd-trained")
-MAIN = ("standard", "DIM", "pgd-trained", "Binary CNN")
+RIVALS = ("Binary CNN", "class PCA", "nearest neighbour")  # simple baselines that only this study has
 ADAPTIVE: tuple[Literal["latent descent", "collision", "identity backward", "double precision"], ...] = (
     "latent descent",
     "collision",
@@ -147,6 +148,7 @@ class Setting:
     l2: Strength = "1.5"
     l0: int = 12
     epsilons: tuple[Strength, ...]
+    shorter: tuple[Strength, ...] = ()
     direct: Direct
     images: int
     slopes: tuple[Strength, ...]
@@ -157,8 +159,11 @@ class Setting:
     member_rows: tuple[str, ...] = ("standard", "DIM", "pgd-trained", "Binary CNN", "class PCA")
     every_seed: bool = False
     auto_images: int
+    auto_rows: tuple[str, ...] = ("DIM",)
     longer: int = 0
     checked: int
+    checked_rows: tuple[str, ...] = ("DIM",)
+    checked_norms: tuple[Literal["linf", "l2"], ...] = ("linf",)
     knobs: tuple[str, ...] | None = None
     changes: str
 
@@ -228,6 +233,7 @@ MNIST = Setting(
     kept=10_000,
     linf="0.3",
     epsilons=("0.1", "0.2", "0.3"),
+    shorter=("1",),
     direct=Direct(targeted=True, pointwise=True, restarts=3, queries=5_000),
     images=200,
     slopes=("0.03", "0.1", "0.3"),
@@ -235,8 +241,11 @@ MNIST = Setting(
     member_images=(1_000, 200, 50),
     every_seed=True,
     auto_images=200,
+    auto_rows=("standard", "DIM", "pgd-trained", "Binary CNN", "class PCA"),
     longer=50,
     checked=100,
+    checked_rows=("DIM", "pgd-trained"),
+    checked_norms=("linf", "l2"),
     changes="Thresholds are those of the ABS paper, networks the smaller of two sizes.",
 )
 SETTINGS: Mapping[tuple[Scale, str], Setting] = {
@@ -293,6 +302,7 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
         trials=tuple(out),
         fidelity="reconstruction" if scale == "full" else "proxy",
         changes=setting.changes,
+        rivals=RIVALS,
     )
 
 
@@ -364,7 +374,12 @@ def _questions(setting: Setting, row: Row, seed: int) -> tuple[Measurement, ...]
     if row.brief:
         return tuple(asked)
     asked += [Measurement(question=_margin(setting, eps), images=few) for eps in setting.epsilons]
+    asked += [Measurement(question=_margin(setting, eps, "l2"), images=few) for eps in setting.shorter]
     first = seed == row.seeds[0]
+    if first and row.label in setting.auto_rows:
+        asked += _autoattack(setting)
+    if first and row.label in setting.checked_rows:
+        asked += _checks(setting, seed)
     if setting.every_seed or (first and row.label in setting.member_rows):
         asked += _members(setting, first=first)
     if first and row.label in SHOWN:
@@ -383,8 +398,28 @@ def _direct(setting: Setting, defense: Defense | None) -> Direct:
     return setting.direct
 
 
-def _margin(setting: Setting, eps: Strength) -> Attack:
-    return Attack(name="pgd", eps=eps, steps=setting.direct.steps, step_size="0.1", loss="margin", random_start=True)
+def _margin(setting: Setting, eps: Strength, norm: Literal["linf", "l2"] = "linf") -> Attack:
+    steps = setting.direct.steps
+    return Attack(name="pgd", eps=eps, norm=norm, steps=steps, step_size="0.1", loss="margin", random_start=True)
+
+
+def _balls(setting: Setting) -> dict[Literal["linf", "l2"], Strength]:
+    return {"linf": setting.linf, "l2": setting.l2}
+
+
+def _autoattack(setting: Setting) -> list[Measurement]:
+    if not setting.auto_images:
+        return []
+    attacks = [Attack(name="autoattack", eps=eps, norm=norm) for norm, eps in _balls(setting).items()]
+    return [Measurement(question=attack, images=Images(n=setting.auto_images)) for attack in attacks]
+
+
+def _checks(setting: Setting, seed: int) -> list[Measurement]:
+    if not setting.checked:
+        return []
+    twin = _network(setting, next(row for row in _rows(setting) if row.label == "standard"), seed)
+    checks = [Checked(eps=_balls(setting)[norm], norm=norm) for norm in setting.checked_norms]
+    return [Measurement(question=one, images=Images(n=setting.checked), sources=(twin,)) for one in checks]
 
 
 def _members(setting: Setting, *, first: bool) -> list[Measurement]:
@@ -421,8 +456,7 @@ def _once(setting: Setting, seed: int) -> tuple[Measurement, ...]:
     asked = [Measurement(question=InternalErrors(), images=few)]
     steps = setting.direct.steps
     attacks: list[Question] = []
-    balls: tuple[tuple[Literal["linf", "l2"], Strength], ...] = (("linf", setting.linf), ("l2", setting.l2))
-    for norm, eps in balls:
+    for norm, eps in _balls(setting).items():
         attacks += [Adaptive(name=name, norm=norm, eps=eps, steps=steps) for name in ADAPTIVE]
         for factor in FACTORS:
             scaled = LogitScale(name="pgd", factor=factor, norm=norm, eps=eps, steps=steps)
@@ -431,22 +465,16 @@ def _once(setting: Setting, seed: int) -> tuple[Measurement, ...]:
         attacks.append(LogitScale(name="carlini_wagner", factor=factor, norm="l2", eps=setting.l2, steps=steps))
         attacks.append(LogitScale(name="fmn", factor=factor, norm="l2", eps=setting.l2, steps=steps))
     asked += [Measurement(question=attack, images=few) for attack in attacks]
-    moved = _margin(setting, setting.linf)
-    asked += [Measurement(question=moved, images=few, sources=(source,)) for source in (twin, *others)]
+    for norm, eps in _balls(setting).items():
+        moved = _margin(setting, eps, norm)
+        asked += [Measurement(question=moved, images=few, sources=(source,)) for source in (twin, *others)]
     if setting.auto_images:
         small = Images(n=setting.auto_images)
-        asked += [
-            Measurement(question=Attack(name="autoattack", eps=setting.linf), images=small),
-            Measurement(question=Attack(name="autoattack", eps=setting.l2, norm="l2"), images=small),
-            Measurement(question=Attack(name="torchattacks.SPSA", eps=setting.linf), images=small),
-        ]
-        for norm, eps in balls:
+        asked.append(Measurement(question=Attack(name="torchattacks.SPSA", eps=setting.linf), images=small))
+        for norm, eps in _balls(setting).items():
             walk = Adaptive(name="nearest start", norm=norm, eps=eps, steps=HOPS)
             asked.append(Measurement(question=walk, images=small))
     if setting.longer:
         longer = replace(setting.direct, steps=LONG_STEPS, restarts=MANY_RESTARTS, starts=MANY_RESTARTS, targeted=False)
         asked.append(Measurement(question=longer, images=Images(n=setting.longer)))
-    if setting.checked:
-        checks = Checked(eps=setting.linf)
-        asked.append(Measurement(question=checks, images=Images(n=setting.checked), sources=(twin,)))
     return tuple(asked)

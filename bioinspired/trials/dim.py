@@ -7,6 +7,8 @@ from bioinspired.keys import Strength, number, strength
 from bioinspired.trials.networks import Defense
 from bioinspired.trials.questions import Question
 
+Balls = tuple[tuple[str, Strength], ...]
+
 BUDGET = 100, 3
 """Steps and restarts up to which direct attacks are called by their thresholds alone."""
 
@@ -45,6 +47,7 @@ class ClassPCA(Defense):
 
     kind: ClassVar = "class_pca"
     trained_alike: ClassVar = False
+    closed_form: ClassVar = True
     components: int = 10
     logit_scale: Strength = "100"
 
@@ -55,6 +58,7 @@ class NearestNeighbour(Defense):
 
     kind: ClassVar = "nearest"
     trained_alike: ClassVar = False
+    closed_form: ClassVar = True
     images: int
     logit_scale: Strength = "100"
 
@@ -96,6 +100,11 @@ class Member(Question):
     searches: int | None = None
     grid: tuple[Strength, ...] = ("0.5", "1")
 
+    @property
+    def balls(self) -> Balls:
+        """Norms and thresholds as strengths."""
+        return _balls(self.linf, self.l2, self.l0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Direct(Question):
@@ -130,9 +139,9 @@ class Direct(Question):
         return {norm: number(size) for norm, size in self.balls}
 
     @property
-    def balls(self) -> tuple[tuple[str, Strength], ...]:
+    def balls(self) -> Balls:
         """Norms and thresholds as strengths."""
-        return ("linf", strength(self.linf)), ("l2", strength(self.l2)), ("l0", strength(str(self.l0)))
+        return _balls(self.linf, self.l2, self.l0)
 
     @property
     def longer(self) -> bool:
@@ -183,3 +192,7 @@ class InternalErrors(Question):
     """What the parts of DIM make of images: errors of every class under every model, and a strip of examples."""
 
     kind: ClassVar = "internal_errors"
+
+
+def _balls(linf: Strength, l2: Strength, l0: int) -> Balls:
+    return ("linf", strength(linf)), ("l2", strength(l2)), ("l0", strength(str(l0)))

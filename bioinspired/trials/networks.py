@@ -43,11 +43,13 @@ class Defense:
     """What a paper changes. A subclass is its configuration; `kind` names the module of `bioinspired.defenses`.
 
     `trained_alike` says whether a network with it starts from the weights, and sees the batches, of the undefended one
-    of the same seed: only then are the two a pair.
+    of the same seed: only then are the two a pair. `closed_form` says that nothing about it is random: one network
+    stands for all seeds.
     """
 
     kind: ClassVar[str]
     trained_alike: ClassVar[bool] = True
+    closed_form: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True)

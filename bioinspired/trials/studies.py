@@ -67,7 +67,8 @@ class Study:
     """One paper's experiments at one scale: its trials, in the order in which they should be made.
 
     `fidelity` is "paper", "changed", "reconstruction" or "proxy" (DESIGN: other data or a narrowed network), and
-    `changes` says in words what differs.
+    `changes` says in words what differs. `rivals` are labels of simple baselines that its defense has to beat besides
+    those that every study has.
     """
 
     name: str
@@ -75,3 +76,4 @@ class Study:
     trials: tuple[Trial, ...]
     fidelity: Literal["paper", "changed", "reconstruction", "proxy"]
     changes: str = ""
+    rivals: tuple[str, ...] = ()
