@@ -13,7 +13,7 @@ from bioinspired.keys import key
 from bioinspired.records import Store, pack
 from bioinspired.results import read
 from bioinspired.trials import Attack
-from bioinspired.trials.dim import Direct
+from bioinspired.trials.dim import Direct, Member
 
 SEEDS = (0, 1, 2, 3, 4)
 LINF = ("linf", "0.3")
@@ -30,35 +30,40 @@ def store(tmp_path):
 
 
 def standing(rates):
-    """Direct attacks leave, by label, shares in Linf, L2 and L0; all else leaves all images."""
+    """Direct attacks and clean images, of some labels only."""
 
     def share(trial, measurement):
         if trial.label not in rates or not (is_clean(measurement) or isinstance(measurement.question, Direct)):
             return None
         return 1.0
 
-    def norms(store, study):
-        for trial in study.trials:
-            if trial.label not in rates:
-                continue
-            asked = [m for m in trial.measurements if isinstance(m.question, Direct) and m.question.last is None]
+    return share
 
-            def change(record, asked=asked, each=rates[trial.label]):
-                bits = [first(share, 200) for share in each]
-                named = dict(zip(("linf", "l2", "l0"), map(pack, bits), strict=True))
-                named["correct"] = pack(np.logical_and.reduce(bits))
-                entries = {key(m): record.measurements[key(m)] | {"bits": named} for m in asked}
-                return replace(record, measurements=record.measurements | entries)
 
+def by_norm(store, study, label, shares, chosen):
+    """Gives the chosen measurements of a label's networks bits in every norm."""
+    for trial in study.trials:
+        asked = [m for m in trial.measurements if trial.label == label and chosen(m)]
+
+        def change(record, asked=asked):
+            bits = [first(share, 200) for share in shares]
+            named = dict(zip(("linf", "l2", "l0"), map(pack, bits), strict=True))
+            named["correct"] = pack(np.logical_and.reduce(bits))
+            entries = {key(m): record.measurements[key(m)] | {"bits": named} for m in asked}
+            return replace(record, measurements=record.measurements | entries)
+
+        if asked:
             store.update(key(trial.network), change)
 
-    return share, norms
+
+def is_direct(measurement):
+    return isinstance(measurement.question, Direct) and measurement.question.last is None
 
 
 def filled(store, study, rates):
-    share, norms = standing(rates)
-    fill(store, study, share)
-    norms(store, study)
+    fill(store, study, standing(rates))
+    for label, shares in rates.items():
+        by_norm(store, study, label, shares, is_direct)
     return {a.headline.id: a for a in assess(study, store)}
 
 
@@ -136,3 +141,50 @@ def test_held_out_images_are_no_attack_on_test_images(store, study):
     results = [r for r in read(study, store) if isinstance(r.measurement.question, Direct)]
     assert any(r.measurement.question.last is not None for r in results)
     assert all(not held(r) for r in results if r.measurement.question.last is not None)
+
+
+def test_a_rival_that_only_this_study_has_is_a_baseline(store, study):
+    rates = {"DIM": (0.1, 0.6, 0.4), "standard": (0.1, 0.1, 0.1), "pgd-trained": (0.9, 0.3, 0.1)}
+    assert filled(store, study, rates)["l0"].white_box.word == "holds"
+    found = filled(store, study, rates | {"class PCA": (0.0, 0.7, 0.5)})
+    assert found["l0"].white_box.at_eps[0] == pytest.approx(-10), "one network in closed form stands for all seeds"
+    assert found["l0"].white_box.k == len(SEEDS)
+    assert found["linf"].white_box.at_eps[0] == pytest.approx(-80), "the strongest in this norm is another"
+
+
+def test_holdings_of_networks_that_share_nothing_are_no_pairs(store, study):
+    rates = {"DIM": (0.5, 0.5, 0.5), "standard": (0.1, 0.1, 0.1)}
+    narrow = filled(store, study, rates)["l2"].white_box.at_eps
+    for trial in study.trials:
+        if trial.label in rates:
+            shares = [rate + 0.05 * trial.network.seed for rate in rates[trial.label]]
+            by_norm(store, replace(study, trials=(trial,)), trial.label, shares, is_direct)
+    wide = next(a for a in assess(study, store) if a.headline.id == "l2").white_box.at_eps
+    assert wide[0] == pytest.approx(40) == narrow[0], "the same difference on every seed"
+    assert wide[2] - wide[1] > narrow[2] - narrow[1] + 3, "pairs would be as narrow as before"
+
+
+def test_the_42_count_where_they_find_what_direct_attacks_did_not(store, study):
+    def is_l0(measurement):
+        return isinstance(measurement.question, Member) and measurement.question.name == "SaltAndPepperNoise"
+
+    share = standing({"DIM": 1, "standard": 1})
+    fill(store, study, lambda trial, asked: 1.0 if trial.label == "DIM" and is_l0(asked) else share(trial, asked))
+    by_norm(store, study, "standard", (0.5, 0.5, 0.1), is_direct)
+    by_norm(store, study, "DIM", (0.5, 0.5, 0.4), is_direct)
+    by_norm(store, study, "DIM", (1.0, 1.0, 0.2), is_l0)
+    gaps = {a.headline.id: a.white_box.at_eps[0] for a in assess(study, store) if a.headline.id in ("l0", "l2")}
+    assert gaps == pytest.approx({"l0": 10, "l2": 0})
+
+
+def test_the_papers_access_knows_no_network_with_the_defense(tmp_path):
+    store, study = Store(tmp_path, "full"), studies.study("defective_conv", "full", dataset="mnist")
+
+    def share(trial, asked):
+        if any(source.defense for source in asked.sources):
+            return 0.1
+        return 0.9 if is_clean(asked) or asked.is_transfer else None
+
+    fill(store, study, share, n=None)
+    found = next(a for a in assess(study, store) if a.headline.id == "transfer")
+    assert found.paper_access.at_eps[0] == pytest.approx(0), "surrogates of the same recipe are no access of the paper"

@@ -1,7 +1,5 @@
 """The figure of the page that has all defenses under one threat model."""
 
-from collections.abc import Sequence
-
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -9,20 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bioinspired import studies
-from bioinspired.chapter import Chapter
 from bioinspired.figures.layout import WIDTH, Colour, finish, nothing, palette
 from bioinspired.holding import BASELINES
+from bioinspired.tables.yardstick import Yardstick
 
 STYLES = ("solid", "dashed", "dotted")
 
 
-def curves(chapters: Sequence[Chapter], rows: pd.DataFrame) -> Figure:
-    """Worst case against ε, a panel a chapter: mean over seeds, band of one deviation.
-
-    Args:
-        chapters: the panels, in order.
-        rows: what `tables.yardstick.standing` found of them.
-    """
+def curves(found: Yardstick) -> Figure:
+    """Worst case against ε, a panel a chapter: mean over seeds, band of one deviation."""
+    chapters, rows = found.chapters, found.rows
     figure, axes = plt.subplots(2, (len(chapters) + 2) // 2, figsize=(WIDTH, 4.6), sharex=True, sharey=True)
     for axis, chapter in zip(axes.flat, chapters, strict=False):
         _panel(axis, rows[rows["study"] == chapter.study.name])
@@ -45,11 +39,11 @@ def _panel(axis: Axes, rows: pd.DataFrame) -> None:
         return
     colours, defended = palette([]), 0
     for label in dict.fromkeys(rows["label"]):
-        found = rows[rows["label"] == label].groupby("strength")["unconditional"]
+        mine = rows[rows["label"] == label].groupby("strength")["unconditional"]
         ours = label not in BASELINES
         colour = _defense_colour() if ours else colours[label]
         style = STYLES[defended % len(STYLES)] if ours else "solid"
-        mean, deviation = found.mean(), found.std(ddof=1).fillna(0.0)
+        mean, deviation = mine.mean(), mine.std(ddof=1).fillna(0.0)
         axis.plot(mean.index, mean, marker="o", markersize=3, color=colour, linestyle=style, linewidth=1.6,
                   label=label if ours else "_nolegend_", zorder=3 if ours else 2)  # fmt: skip
         axis.fill_between(mean.index, mean - deviation, mean + deviation, color=colour, alpha=0.15, linewidth=0)

@@ -44,9 +44,10 @@ def holdings(chapter: Chapter) -> Styler:
     ]
     return table(
         pd.DataFrame(rows),
-        "Does it hold? Worst case per image over the attacks that saw it, unconditional, against the best baseline at "
-        "equal clean accuracy: defended minus that baseline, at the claim's ε and at ε<sub>50</sub>, the measured one "
-        "where the undefended twin is nearest to one half.",
+        "Does it hold? Worst case per image over the attacks that saw it, unconditional, against the most robust "
+        "simple baseline that is on clean images at most one point less accurate: defended minus that baseline, at the "
+        "claim's ε and at ε<sub>50</sub>, the measured one where the undefended twin is nearest to one half. The "
+        "baseline met those of the attacks that do not need the defense.",
     )
 
 
@@ -121,7 +122,7 @@ def _effect(verdict: Verdict) -> str:
 
 
 def _behind(found: Verdict) -> str:
-    return f"{found.k} seeds, {found.n} images" if found.k else ""
+    return f"{found.k} seed{'s' * (found.k > 1)}, {found.n:,} images" if found.k else ""
 
 
 def _holding(found: Holding) -> str:

@@ -80,8 +80,10 @@ def small(text: str) -> str:
 
 
 def interval(mean: float, low: float | None, high: float | None, unit: str) -> str:
-    """An effect with its interval: points, or a factor for the unit "ratio"."""
+    """An effect with its interval: points, which end at 100, or a factor for the unit "ratio"."""
     form = "× {:.2f}" if unit == "ratio" else "{:+.1f}"
+    if unit == "points" and low is not None and high is not None:
+        low, high = max(low, -100.0), min(high, 100.0)
     ends = "" if low is None or high is None else f" [{form.format(low)}, {form.format(high)}]"
     return form.format(mean) + ends
 

@@ -33,18 +33,24 @@ def transfer(chapter: Chapter, *, eps: str, metric: str = "unconditional") -> St
 
 def baselines(chapter: Chapter) -> str:
     """With what the two trained baselines were trained, as a sentence; "" where the study has neither."""
+    said = trained_on(chapter)
+    if not said:
+        return ""
+    return (
+        f"The baselines of this page: {' and '.join(said)}. Their strengths were set in advance and not matched to the "
+        "defense's clean accuracy."
+    )
+
+
+def trained_on(chapter: Chapter) -> list[str]:
+    """What each of the two trained baselines saw in training, as Markdown."""
     recipes = {trial.label: trial.network.recipe for trial in chapter.study.trials}
     said = []
     if (recipe := recipes.get("pgd-trained")) and (pgd := recipe.adversary):
         said.append(f"*pgd-trained* on PGD examples ({pgd.norm.capitalize()}, ε = {pgd.eps}, {pgd.steps} steps)")
     if (recipe := recipes.get("noise-trained")) and recipe.noise:
         said.append(f"*noise-trained* on images with Gaussian noise (σ = {recipe.noise})")
-    if not said:
-        return ""
-    return (
-        f"The baselines of this page: {' and '.join(said)}. Their strengths were set in advance and not matched to the "
-        "defense's clean accuracy, which stands in the table of clean accuracies."
-    )
+    return said
 
 
 def white_box(chapter: Chapter) -> Styler:
