@@ -109,8 +109,8 @@ class Attacks:
     def worst(self, label: str, level: Level, among: Collection[tuple[int, str, str]] | None = None) -> dict[int, Bits]:
         """Per seed, the images that held out against every attack that saw them, in this ball and in smaller ones.
 
-        The images are those that direct attacks saw; where there are none, those that every attack saw which all seeds
-        met; of a single seed all. An attack on fewer images counts on those.
+        The images and seeds are those that direct attacks saw; where there are none, the images that every attack saw
+        which all seeds met; of a single seed all. An attack on fewer images counts on those.
 
         Args:
             label, level: whose, and in which ball.
@@ -120,7 +120,8 @@ class Attacks:
         within = self._chosen(self._within(label, level), among)
         n = _images([result for result, _ in here])
         worst = {}
-        for seed in sorted({result.seed for result, _ in here}):
+        direct = {result.seed for result, _ in here if isinstance(result.measurement.question, Direct)}
+        for seed in sorted(direct or {result.seed for result, _ in here}):
             mine = [(result, bits) for result, bits in here if result.seed == seed]
             if max(result.n for result, _ in mine) < n or (self._white and all(result.source for result, _ in mine)):
                 continue
