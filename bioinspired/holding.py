@@ -106,6 +106,10 @@ class Attacks:
         """Seed, question and source of each attack on a label, in this ball and in smaller ones of its norm."""
         return {_question(result) for result, _ in self._within(label, level)}
 
+    def directly(self, label: str, level: Level) -> bool:
+        """Whether direct attacks on a label were made in this ball."""
+        return any(isinstance(result.measurement.question, Direct) for result, _ in self._by.get((label, level), []))
+
     def worst(self, label: str, level: Level, among: Collection[tuple[int, str, str]] | None = None) -> dict[int, Bits]:
         """Per seed, the images that held out against every attack that saw them, in this ball and in smaller ones.
 
@@ -156,7 +160,9 @@ def _images(results: Sequence[Result]) -> int:
 
 
 def _question(result: Result) -> tuple[int, str, str]:
-    return result.seed, result.key, result.source
+    """Seed, question, source. Direct attacks are one question, whatever slopes and draws a network calls for."""
+    asked = result.measurement.question
+    return result.seed, asked.name if isinstance(asked, Direct) else result.key, result.source
 
 
 def _padded(bits: Bits, n: int) -> Bits:
@@ -187,6 +193,8 @@ def _arm(headline: Headline, study: Study, found: Sequence[Result], attacks: Att
     asked = attacks.asked(headline.defended, level)
     rivals, worst = {}, {}
     for label in (*BASELINES, *study.rivals):
+        if attacks.directly(label, level) < attacks.directly(headline.defended, level):
+            continue
         worst[label] = attacks.worst(label, level, asked)
         if label in clean and worst[label] and label != headline.defended:
             rivals[label] = (clean[label], 100 * float(np.mean([bits.mean() for bits in worst[label].values()])))

@@ -150,6 +150,8 @@ def test_a_rival_that_only_this_study_has_is_a_baseline(store, study):
     assert found["l0"].white_box.at_eps[0] == pytest.approx(-10), "one network in closed form stands for all seeds"
     assert found["l0"].white_box.k == len(SEEDS)
     assert found["linf"].white_box.at_eps[0] == pytest.approx(-80), "the strongest in this norm is another"
+    found = filled(store, study, rates | {"Binary CNN": (0.0, 0.9, 0.0)})
+    assert found["l2"].white_box.at_eps[0] == pytest.approx(-30), "through slopes of its own, and direct all the same"
 
 
 def test_holdings_of_networks_that_share_nothing_are_no_pairs(store, study):
