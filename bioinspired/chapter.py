@@ -106,8 +106,8 @@ class Chapter:
         return next(found.headline.endpoint for found in self.assessments if found.headline.id == claim)
 
     def pgd(self) -> pd.DataFrame:
-        """White-box PGD on the most images of each network, and on one loss: the cross-entropy where it was used."""
-        rows = self.frame
+        """White-box PGD in Linf, on the most images of each network and one loss: cross-entropy where it was used."""
+        rows = self.frame[self.frame["norm"] == "linf"]
         rows = rows[(rows["kind"] == "attack") & (rows["source"] == "") & (rows["name"] == "pgd")]
         if (rows["loss"] == "ce").any():
             rows = rows[rows["loss"] == "ce"]

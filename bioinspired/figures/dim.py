@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -17,7 +18,7 @@ from bioinspired.claims import load
 from bioinspired.figures.layout import WIDTH, finish, image, legend, nothing
 from bioinspired.results import Result
 from bioinspired.tables.dim import ATTACKS, NORMS, WORDS, scale_results, thresholds
-from bioinspired.tables.dim_members import ROUNDED, labels, rate_of, smallest, standing
+from bioinspired.tables.dim_members import ROUNDED, behind, judging, labels, rate_of, smallest, standing, together
 from bioinspired.tables.dim_reconstructions import RIVALS, reconstructions
 from bioinspired.trials.dim import Closest
 
@@ -30,42 +31,57 @@ MARKERS = "osD^vPX<>"
 def curves(chapter: Chapter) -> Figure:
     """Percent of images that stand against the size of the change, norm by norm, over all members; ABS hollow.
 
-    On the images that all members saw.
+    On the images that all members saw; without a curve where no member is judged in the norm.
     """
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.0), sharey=True)
     colours = dict(zip(labels(chapter), sns.color_palette("colorblind", 10), strict=False))
     limits = thresholds(chapter)
     shown = labels(chapter)
+    found = {label: smallest(chapter, label) for label in shown}
+    norms = {label: judging(together(chapter, label)) for label in shown}
     for index, (norm, axis) in enumerate(zip(NORMS, axes, strict=True)):
         axis.set(xlabel=SCALES[norm], xlim=(0, RANGES[norm]), ylim=(-2, 102), title=WORDS[norm])
         axis.axvline(limits[norm], color="#666666", linestyle=":", linewidth=1)
+        here = [label for label in shown if norm in norms[label]]
         if not shown:
             nothing(axis)
-        for number, label in enumerate(shown):
+        elif not here:
+            axis.text(0.5, 0.16, "no attack judged\nin this norm was run", ha="center", va="center",
+                      transform=axis.transAxes, color="#666666")  # fmt: skip
+        for label in here:
             grid = np.linspace(0, RANGES[norm], 81)
-            seeds = [[100 * float((d[index] > x * ROUNDED).mean()) for x in grid]
-                     for d in smallest(chapter, label).values()]  # fmt: skip
+            seeds = [[100 * float((d[index] > x * ROUNDED).mean()) for x in grid] for d in found[label].values()]
+            number = shown.index(label)
             axis.plot(grid, np.mean(seeds, 0), color=colours[label], label=label, marker=MARKERS[number % 9],
                       markevery=(number * 2, 16), markersize=4)  # fmt: skip
             axis.fill_between(grid, np.min(seeds, 0), np.max(seeds, 0), color=colours[label], alpha=0.15, linewidth=0)
         if data_of(chapter.study) == "mnist":
-            for cell in load("dim").cells:
-                if cell["target"] in REFERENCES and cell["norm"] == norm:
-                    x, y = (float(cell["eps"]), cell.value) if cell["eps"] else (cell.value, 50.0)
-                    first = (norm, cell["metric"], cell["eps"]) == ("linf", "accuracy", "0.3")
-                    name = cell["target"] if first else None
-                    axis.plot(x, y, linestyle="", marker=REFERENCES[cell["target"]], markerfacecolor="none",
-                              markeredgecolor="#333333", label=name)  # fmt: skip
+            _references(axis, norm)
     axes[0].set_ylabel("images that stand, %")
+    figure.suptitle(behind(chapter), fontsize="small")
     if shown:
-        legend(figure, axes[0])
+        legend(figure, max(axes, key=lambda axis: len(axis.get_legend_handles_labels()[1])))
     return finish(figure)
+
+
+def _references(axis: Axes, norm: str) -> None:
+    """The published points of ABS and Binary ABS."""
+    cells = [cell for cell in load("dim").cells if cell["target"] in REFERENCES and cell["norm"] == norm]
+    for number, cell in enumerate(cells):
+        x, y = (float(cell["eps"]), cell.value) if cell["eps"] else (cell.value, 50.0)
+        first = cell["target"] not in [other["target"] for other in cells[:number]]
+        axis.plot(x, y, linestyle="", marker=REFERENCES[cell["target"]], markerfacecolor="none",
+                  markeredgecolor="#333333", label=cell["target"] if first else None)  # fmt: skip
 
 
 def heat(chapter: Chapter) -> Figure:
     """The 42 by network: percent of images that stand; below, the worst case per image, norm by norm and in all."""
     shown = labels(chapter)
-    names = [*(member.name for member in MEMBERS), *(f"worst case, {WORDS[norm]}" for norm in NORMS), "worst case, all"]
+    names = [
+        *(member.name for member in MEMBERS),
+        *(f"worst case, {WORDS[norm]}" for norm in NORMS),
+        "worst case, all three",
+    ]
     figure, axis = plt.subplots(figsize=(WIDTH, 0.21 * len(names) + 1.2))
     if not shown:
         nothing(axis)
@@ -73,19 +89,25 @@ def heat(chapter: Chapter) -> Figure:
     columns = {}
     for label in shown:
         stands = standing(chapter, label)
+        assert stands is not None
         each = [rate_of(chapter, label, member) for member in MEMBERS]
-        columns[label] = [np.nan if rate is None else rate for rate in each] + [stands[k] for k in (*NORMS, "all")]
+        each += [stands.rates.get(norm) for norm in (*NORMS, "all")]
+        columns[label] = [np.nan if rate is None else rate for rate in each]
     frame = pd.DataFrame(columns, index=names)
     sns.heatmap(frame, ax=axis, vmin=0, vmax=100, cmap="viridis", annot=True, fmt=".0f", annot_kws={"size": 6},
                 cbar_kws={"label": "images that stand, %", "shrink": 0.5}, linewidths=0.3)  # fmt: skip
     axis.axhline(len(MEMBERS), color="white", linewidth=3)
     axis.tick_params(axis="y", labelsize=6, rotation=0)
-    axis.tick_params(axis="x", labelsize="x-small", rotation=30)
+    plt.setp(axis.get_xticklabels(), fontsize="x-small", rotation=30, ha="right", rotation_mode="anchor")
+    axis.set_title(f"worst cases: {behind(chapter)}", fontsize="small")
     return finish(figure)
 
 
 def guesses(chapter: Chapter) -> Figure:
-    """Every reconstruction, and the rivals: images that stand by norm, in all three, and held-out ones."""
+    """Every reconstruction, and the rivals: images that stand by norm, in all three, and held-out ones.
+
+    What was not measured yet has its line.
+    """
     frame = reconstructions(chapter)
     figure, axis = plt.subplots(figsize=(WIDTH, 0.8 + 0.28 * max(len(frame), 4)))
     axis.set(xlabel="images that stand, %", xlim=(-2, 102))
@@ -103,6 +125,8 @@ def guesses(chapter: Chapter) -> Figure:
               label="held-out images, mean over the norms")  # fmt: skip
     axis.axhline(len(frame) - len(RIVALS) - 0.5, color="#666666", linewidth=1)
     axis.set_yticks(place, frame["label"], fontsize="x-small")
+    for row in place[frame["all"].isna()]:
+        axis.text(0, row, "not measured yet", va="center", fontsize="x-small", color="#666666", backgroundcolor="white")
     axis.invert_yaxis()
     legend(figure, axis)
     return finish(figure)
@@ -126,7 +150,7 @@ def scales(chapter: Chapter) -> Figure:
 
 
 def closest(chapter: Chapter) -> Figure:
-    """The first test images and, by network and norm, the closest image found that fools, titled with its size."""
+    """The first test images and, by network and norm, the closest image that one search found, titled with its size."""
     shown: dict[str, Result] = {}
     for result in chapter.results:
         if isinstance(result.measurement.question, Closest):
@@ -149,7 +173,8 @@ def closest(chapter: Chapter) -> Figure:
         axes[row, 0].set_ylabel(f"{label}\n{WORDS[NORMS[index]]}", fontsize="x-small")
         for column in range(columns):
             size, answer = arrays[label]["size"][index, column], arrays[label]["answer"][index, column]
-            title = f"{answer} at {size:.2g}" if np.isfinite(size) else "nothing found"
+            said = "tie" if answer < 0 else str(answer)
+            title = f"{said} at {size:.3g}" if np.isfinite(size) else "search failed"
             image(axes[row, column], arrays[label]["adversarial"][index, column], title)
     return finish(figure)
 

@@ -7,10 +7,12 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from bioinspired.chapter import Chapter
-from bioinspired.holding import held
+from bioinspired.holding import Attacks, held
+from bioinspired.keys import Strength, number
 from bioinspired.records import Bits
 from bioinspired.results import Result
 from bioinspired.tables.layout import NOTHING, SPREAD, spread, table, with_interval
+from bioinspired.trials import Attack, Measurement, Question, Trial
 from bioinspired.trials.dim import Direct, LogitScale, NearestNeighbour
 
 NORMS = ("linf", "l2", "l0")
@@ -28,10 +30,15 @@ def asked(result: Result) -> Direct | None:
     return question if isinstance(question, Direct) and question.last is None and not question.longer else None
 
 
-def thresholds(chapter: Chapter) -> dict[str, float]:
-    """At which size of a change, in each norm, an image is called robust."""
+def balls(chapter: Chapter) -> dict[str, Strength]:
+    """How large a change, in each norm, an image has to stand to be called robust, as strengths."""
     questions = [m.question for trial in chapter.study.trials for m in trial.measurements]
-    return next(question.thresholds for question in questions if isinstance(question, Direct))
+    return dict(next(question.balls for question in questions if isinstance(question, Direct)))
+
+
+def thresholds(chapter: Chapter) -> dict[str, float]:
+    """The same as numbers."""
+    return {norm: number(size) for norm, size in balls(chapter).items()}
 
 
 def kept(chapter: Chapter) -> int:
@@ -68,7 +75,7 @@ def direct(chapter: Chapter) -> Styler:
     n = max((result.n for result in chapter.results if asked(result)), default=0)
     caption = (
         f"Percent of images that are right: clean, under noise (σ = 0.5), under direct attacks on {n} images. {SPREAD} "
-        f"{' and '.join(FIXED).capitalize()} have no randomness: one network each."
+        f"One network each, because nothing about it is random: {', '.join(FIXED)}."
     )
     return table(shown, caption)
 
@@ -88,11 +95,60 @@ def slopes(chapter: Chapter) -> Styler:
              for (label, norm), mine in frame.groupby(["network", "norm"], sort=False)]  # fmt: skip
     caption = (
         "Percent of images that stand against direct attacks: with the identity alone as the threshold's derivative "
-        "(for a steep step, its own), and in the worst case over it, sigmoids of several widths, and Square. Means "
-        "over networks."
+        "(for a steep step, its own), and in the worst case over it, sigmoids of several widths and, in Linf and L2, "
+        "Square. Means over networks."
     )
     columns = ["network", "norm", "networks", "identity", "worst case"]
     return table(pd.DataFrame(shown, columns=columns), caption)
+
+
+def takes_for_identity(chapter: Chapter) -> str:
+    """That PGD takes a threshold for the identity, and what the worst case is beside it; as Markdown."""
+    behind = dict.fromkeys(trial.label for trial in chapter.study.trials if _is_climbed_behind_a_threshold(trial))
+    if not behind:
+        return ""
+    size = balls(chapter)["linf"]
+    numbers = [
+        f"*{label}* keeps {pgd:.1f} % at ε = {size} here and {worst:.1f} % there."
+        for label in behind
+        if (pgd := chapter.rate(label, kind="attack", name="pgd", source="", norm="linf", eps=size)) is not None
+        and (worst := rate_of_direct(chapter, label, "linf")) is not None
+    ]
+    rule = (
+        "A row behind a threshold looks better here than it is, for this PGD takes the threshold for the identity: "
+        f"{' and '.join(f'*{label}*' for label in behind)}. The table of slopes has the worst case."
+    )
+    return " ".join([rule, *numbers])
+
+
+def _is_climbed_behind_a_threshold(trial: Trial) -> bool:
+    questions = [measurement.question for measurement in trial.measurements]
+    behind = any(isinstance(question, Direct) and question.widths for question in questions)
+    return behind and any(isinstance(question, Attack) and question.name == "pgd" for question in questions)
+
+
+NOISE_RIVALS = ("standard", "noise-trained", "denoiser + CNN", "nearest neighbour")
+"""What DIM is compared with under noise."""
+
+
+def in_noise(chapter: Chapter) -> str:
+    """What DIM and others answer right under the noise of the claim, and on clean images; as Markdown."""
+    right = {}
+    for label in ("DIM", *NOISE_RIVALS):
+        noisy = chapter.rate(label, name="gaussian_noise_clipped")
+        clean = chapter.rate(label, kind="clean")
+        if noisy is not None and clean is not None:
+            right[label] = (noisy, clean)
+    if "DIM" not in right:
+        return "*Not measured yet: what DIM and simpler networks answer right under noise.*"
+    each = [f"*{label}* {noisy:.1f} % and {clean:.1f} %" for label, (noisy, clean) in right.items()]
+    as_good = [label for label in right if label != "DIM" and right[label][0] >= right["DIM"][0]]
+    last = (
+        f" In the mean at least as right as *DIM* under noise: {', '.join(f'*{one}*' for one in as_good)}."
+        if as_good
+        else ""
+    )
+    return f"Answered right under that noise, and on clean images: {', '.join(each)}.{last}"
 
 
 KNOWING = {
@@ -111,67 +167,74 @@ KNOWING = {
 
 
 def knowing(chapter: Chapter) -> Styler:
-    """Attacks that know what they attack, and those that see answers only, on the first seed: which images stand."""
+    """Attacks that know DIM, and those that see answers only, on the first seed: which images stand.
+
+    Every one that the study asks for has its row, measured or not.
+    """
     firsts = {trial.label: trial.network.seed for trial in reversed(chapter.study.trials)}
+    labels = {trial.network: trial.label for trial in chapter.study.trials}
+    asked_for = [(t.label, m) for t in chapter.study.trials if t.label in ("DIM", RANDOM)
+                 and t.network.seed == firsts[t.label] for m in t.measurements]  # fmt: skip
     found = [r for r in chapter.results if firsts[r.label] == r.seed and r.correct is not None]
+    made = {(result.label, result.measurement): result for result in found}
     rows: list[dict[str, object]] = []
     for which, said in KNOWING.items():
-        for result in found:
-            if _knowing(result) == which:
-                rows += [_row(result.label, said + _detail(result), norm, bits) for norm, bits in _by_norm(result)]
-    rows += _all_of_these([result for result in found if result.label == "DIM"], chapter)
+        for label, measurement in asked_for:
+            if _knowing(label, measurement) == which:
+                attack = said + _detail(label, measurement, [labels[source] for source in measurement.sources])
+                rows += _rows(label, attack, measurement.question, made.get((label, measurement)))
+    rows += _everything([result for result in found if result.label == "DIM"], chapter)
     caption = (
-        "Attacks that know the model, then those that see scores or answers only, on one network each: percent of "
-        "images that stand, with 95 % intervals. “All of these” is the worst case per image over every attack on the "
-        "page in that norm, on the images that all of them saw."
+        "Attacks that know the model, then those that see scores or answers only, on the first network of its row: "
+        "percent of images that stand, with 95 % intervals over images. The last rows are the worst case per image "
+        "over every attack within the threshold that this page has of that network, also those of the 42 and those on "
+        "scaled logits; an attack on fewer images counts on those."
     )
     return table(pd.DataFrame(rows, columns=["network", "attack", "norm", "images", "stand, %"]), caption)
 
 
-def _knowing(result: Result) -> str:
-    """Which of `KNOWING` a result is; "" for none."""
-    question = result.measurement.question
+def _knowing(label: str, measurement: Measurement) -> str:
+    """Which of `KNOWING` is asked of a network; "" for none."""
+    question = measurement.question
     name = str(getattr(question, "name", ""))
     if isinstance(question, Direct):
-        if question.last is not None:
-            return ""
-        return {"DIM": "direct", RANDOM: "draws"}.get(result.label, "")
-    if question.kind == "attack" and result.source:
+        return "" if question.last is not None else {"DIM": "direct", RANDOM: "draws"}.get(label, "")
+    if question.kind == "attack" and measurement.sources:
         return "moved"
     return name if question.kind in ("adaptive", "attack") and name in KNOWING else ""
 
 
-def _detail(result: Result) -> str:
-    """What else is to be said of an attack: the network that its images were made on, or a longer budget."""
-    if result.source:
-        return f" {result.source}" + (", another seed" if result.source == result.label else "")
-    question = result.measurement.question
+def _detail(label: str, measurement: Measurement, sources: list[str]) -> str:
+    """What else is to be said of an attack: the networks that its images were made on, or a longer budget."""
+    if sources:
+        return f" {' + '.join(sources)}" + (", another seed" if label in sources else "")
+    question = measurement.question
     if isinstance(question, Direct) and question.longer:
-        return f"; {question.steps:,} steps, {question.restarts} restarts"
+        aim = "" if question.targeted else ", untargeted"
+        return f"; {question.steps:,} steps, {question.restarts} restarts, {question.starts} starts in L0{aim}"
     return ""
 
 
-def _by_norm(result: Result) -> list[tuple[str, Bits]]:
-    return [(norm, bits) for (norm, _), bits in held(result).items() if norm in NORMS]
+def _rows(label: str, attack: str, question: Question, result: Result | None) -> list[dict[str, object]]:
+    """One row a norm; without a result they say that there is none yet."""
+    norms = NORMS if isinstance(question, Direct) else (str(getattr(question, "norm", "linf")),)
+    in_norm = {} if result is None else {norm: bits for (norm, _), bits in held(result).items()}
+    return [_row(label, attack, norm, in_norm.get(norm)) for norm in norms]
 
 
-def _row(label: str, attack: str, norm: str, bits: Bits) -> dict[str, object]:
-    stand = with_interval(100.0 * float(bits.mean()), len(bits))
-    return {"network": label, "attack": attack, "norm": WORDS[norm], "images": len(bits), "stand, %": stand}
+def _row(label: str, attack: str, norm: str, bits: Bits | None) -> dict[str, object]:
+    stand = "not measured yet" if bits is None else with_interval(100.0 * float(bits.mean()), len(bits))
+    images = NOTHING if bits is None else len(bits)
+    return {"network": label, "attack": attack, "norm": WORDS[norm], "images": images, "stand, %": stand}
 
 
-def _all_of_these(results: list[Result], chapter: Chapter) -> list[dict[str, object]]:
-    """One row a norm: the worst case per image at the threshold over everything that was asked of these networks."""
-    found: dict[str, list[Bits]] = defaultdict(list)
-    limits = thresholds(chapter)
-    for result in results:
-        for (norm, size), bits in held(result).items():
-            if norm in limits and float(size) == limits[norm]:
-                found[norm].append(bits)
+def _everything(results: list[Result], chapter: Chapter) -> list[dict[str, object]]:
+    """One row a norm: the worst case per image at the threshold over everything that was asked of one DIM."""
+    attacks = Attacks(results, white=False)
     rows = []
-    for norm, each in found.items():
-        n = min(len(bits) for bits in each)
-        rows.append(_row("DIM", f"all of these, {len(each)}", norm, np.logical_and.reduce([bits[:n] for bits in each])))
+    for level in balls(chapter).items():
+        attack = f"worst case over all, {len(attacks.asked('DIM', level))} attacks"
+        rows += [_row("DIM", attack, level[0], bits) for bits in attacks.worst("DIM", level).values()]
     return rows
 
 

@@ -1,11 +1,14 @@
 """Which reconstruction of DIM does best, and whether it beats something simpler: in numbers and in words."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from bioinspired.chapter import Chapter
+from bioinspired.claims import Evidence
 from bioinspired.claims.statistics import Effect, Group, image_deviation
 from bioinspired.results import Result
 from bioinspired.tables.dim import FIXED, NORMS, asked, rates_of_direct
@@ -14,31 +17,35 @@ from bioinspired.trials.dim import Direct
 RIVALS = ("pgd-trained", "Binary CNN", "class PCA")
 """What a reconstruction has to beat."""
 
+NOT_CHOSEN = "models only"
+"""A reconstruction too, whose internal models read the raw image (K1); a control, of which no held-out image is asked.
+"""
+
 MARGIN = 2.0  # points below which a difference does not count
 TAIL = 0.025  # of the intervals, on each side
 
-MEASURES = {"all": "in all three norms at once", "mean": "in the mean over the norms"}
+HELD_OUT = "held out"
+MEASURES = {"all": "all three norms at once", "mean": "the mean over the norms"}
 
 
 def reconstructions(chapter: Chapter) -> pd.DataFrame:
     """One row per reconstruction of DIM, then one per rival, in percent that stand against direct attacks.
 
     Columns: label, each norm, "all" three at once, "mean" over them, "held out" (that mean on images that training held
-    out, empty for rivals).
+    out, empty for rivals and for `NOT_CHOSEN`).
     """
-    labels = [t.label for t in chapter.study.trials if t.label == "DIM" or t.factors["knob"]]
+    trials = chapter.study.trials
+    labels = [t.label for t in trials if t.label in ("DIM", NOT_CHOSEN) or t.factors["knob"]]
     rates = rates_of_direct(chapter).drop(columns="seed").astype(dict.fromkeys((*NORMS, "all"), float))
     frame = rates.groupby("label").mean().reindex(list(dict.fromkeys((*labels, *RIVALS))))
     frame["mean"] = frame[list(NORMS)].mean(axis=1)
-    frame["held out"] = pd.Series({label: _held_out(chapter, label) for label in frame.index}, dtype=float)
+    frame[HELD_OUT] = pd.Series({label: _held_out(chapter, label) for label in frame.index}, dtype=float)
     return frame.rename_axis("label").reset_index()
 
 
 def chosen(chapter: Chapter) -> list[str]:
     """The reconstructions that do best on images that training held out, by the mean over norms; several if tied."""
-    held_out = _column(reconstructions(chapter), "held out")
-    best = max(held_out.values(), default=0.0)
-    return [label for label, value in held_out.items() if value == best]
+    return _best(_column(reconstructions(chapter), HELD_OUT))
 
 
 def answer(chapter: Chapter) -> str:
@@ -49,44 +56,118 @@ def answer(chapter: Chapter) -> str:
         return "*Not measured yet: does any reconstruction beat the simple rivals in the worst case per image?*"
     n = min(result.n for result in chapter.results if asked(result))
     lines = [
+        _in_short(chapter, picks[0], frame),
+        "",
         f"{len(tested['all'])} reconstructions were measured, worst case per image over the direct attacks on {n} test "
-        f"images. {_range(tested['all'], 'In all three norms at once')} "
-        f"{_range(tested['mean'], 'In the mean over the norms')} "
-        f"Chosen by that mean on images that training held out: {_names(picks)}.",
+        f"images. {_range(tested['all'], MEASURES['all'])} {_range(tested['mean'], MEASURES['mean'])} "
+        + _choice(chapter, picks, _column(frame, HELD_OUT)),
+        "",
+        _clean(chapter, [*picks[:1], *_best(tested["mean"])[:1], "DIM"]),
         "",
     ]
     for rival in RIVALS:
-        if rival not in _column(frame, "all"):
-            lines.append(f"- Against {rival}: not measured.")
-            continue
-        said = []
-        for which, words in MEASURES.items():
-            theirs = _column(frame, which)[rival]
-            best = max(tested[which], key=lambda label: tested[which][label])
-            said.append(
-                f"{words} it keeps {theirs:.1f} %; *{picks[0]}* is {_compared(chapter, picks[0], rival, which)}, "
-                f"the best on the test images, *{best}*, {_compared(chapter, best, rival, which)}"
-            )
-        lines.append(f"- Against {rival}: {'; '.join(said)}.")
+        lines += _against(chapter, picks[0], rival, frame)
+    return "\n".join([*lines, "", _brackets(chapter)])
+
+
+def _in_short(chapter: Chapter, pick: str, frame: pd.DataFrame) -> str:
+    """Yes, no or not shown, in all three norms at once; and what the mean over the norms says."""
+    word, why = _verdict(chapter, pick, frame, "all")
+    _, also = _verdict(chapter, pick, frame, "mean")
+    if why == also:
+        return f"**{word}.** In {MEASURES['all']}, and in {MEASURES['mean']} too, {why}."
+    return f"**{word}.** In {MEASURES['all']} {why}. In {MEASURES['mean']} {also}."
+
+
+def _verdict(chapter: Chapter, pick: str, frame: pd.DataFrame, which: str) -> tuple[str, str]:
+    """Whether a reconstruction beats every rival: the chosen one does, or even the best on the test images does not."""
+    rivals = _column(frame, which)
+    best = _best(_column(frame, which, ours=True))[0]
+    ahead = [rival for rival in RIVALS if rival in rivals and _word(chapter, best, rival, which) == "worse"]
+    beaten = [rival for rival in RIVALS if rival in rivals and _word(chapter, pick, rival, which) == "better"]
+    chosen_one = f"*{pick}*, chosen on held-out images, is"
+    if ahead:
+        better = f"better than {_all(beaten)}" if beaten else "not shown to be better than any"
+        return "No", (
+            f"no reconstruction beats every rival: even the best on the test images is worse than {_all(ahead)}, and "
+            f"{chosen_one} {better}"
+        )
+    if len(beaten) == len(RIVALS):
+        return "Yes", f"{chosen_one} better than every rival"
+    rest = _all([rival for rival in RIVALS if rival not in beaten])
+    return "Not shown", f"{chosen_one} not shown to be better than {rest}"
+
+
+def _all(labels: list[str]) -> str:
+    return " and ".join(f"*{label}*" for label in labels)
+
+
+def _range(values: Mapping[str, float], words: str) -> str:
+    low, high = min(values.values()), max(values.values())
+    if low == high:
+        return f"In {words} {low:.1f} % stand for each of them."
+    return f"In {words} between {low:.1f} % and {high:.1f} % stand, most for {_names(_best(values))}."
+
+
+def _choice(chapter: Chapter, picks: list[str], held_out: Mapping[str, float]) -> str:
+    """What the choice was made on, and what it is worth."""
+    standing = {label: _standing(chapter, label, HELD_OUT) for label in held_out}
+    n = min(images.shape[1] for images in standing.values() if images is not None)
+    pick = picks[0]
+    said = (
+        f"Chosen by that mean on {n} images that training held out: {_names(picks)}, with {held_out[pick]:.1f} % there."
+    )
+    if "DIM" in held_out and "DIM" not in picks:
+        gap, low, high = interval(chapter, pick, "DIM", HELD_OUT)
+        said += f" *DIM* has {held_out['DIM']:.1f} %, a difference of {gap:+.1f} points [{low:+.1f}, {high:+.1f}]."
+    others = [label for label in held_out if label != pick]
+    alike = [label for label in others if _word(chapter, pick, label, HELD_OUT) == ALIKE]
+    if alike:
+        said += (
+            f" {len(alike)} of the other {len(others)} are not told apart from *{pick}* on so few images: among these "
+            "the choice is mostly noise."
+        )
+    return said
+
+
+def _clean(chapter: Chapter, labels: list[str]) -> str:
+    rates = [f"*{label}* {chapter.text(label, kind='clean')} %" for label in dict.fromkeys(labels)]
+    return f"Clean images answered right: {', '.join(rates)}."
+
+
+def _against(chapter: Chapter, pick: str, rival: str, frame: pd.DataFrame) -> list[str]:
+    """A bullet for a rival, with one for each measure below it."""
+    if rival not in _column(frame, "all"):
+        return [f"- *{rival}*: not measured."]
+    lines = [f"- *{rival}*"]
+    for which, words in MEASURES.items():
+        ours = _column(frame, which, ours=True)
+        best = _best(ours)
+        said = f"{_column(frame, which)[rival]:.1f} % in {words}: *{pick}* is {_compared(chapter, pick, rival, which)}"
+        if pick in best:
+            alike = "all are alike" if len(best) == len(ours) else "none does better"
+            said += f"; on the test images {alike}"
+        else:
+            said += f"; the best on the test images, {_names(best)}, is {_compared(chapter, best[0], rival, which)}"
+        lines.append(f"  - {said}.")
+    return lines
+
+
+def _brackets(chapter: Chapter) -> str:
     over = (
         "over seeds and images; a reconstruction that was trained once is given the spread over seeds of DIM"
         if _spread(chapter, "DIM", "all")
         else "over images alone, because DIM was measured on one training: what another seed would do is left open"
     )
-    said_when = (
+    return (
         f"In brackets the 95 % interval {over}. *Better* and *worse* are said where it lies on one side of zero and "
-        "the difference is above two points. The best of many is picked and flattered."
+        f"the difference is above {MARGIN:g} points. The best of many on the same images is flattered."
     )
-    lines += ["", said_when]
-    return "\n".join(lines)
 
 
-def _range(values: dict[str, float], words: str) -> str:
-    low, high = min(values.values()), max(values.values())
-    if low == high:
-        return f"{words} {low:.1f} % stand for each of them."
-    best = [label for label, value in values.items() if value == high]
-    return f"{words} between {low:.1f} % and {high:.1f} % stand, most for {_names(best)}."
+def _best(values: Mapping[str, float]) -> list[str]:
+    """The labels with the largest value."""
+    return [label for label, value in values.items() if value == max(values.values())]
 
 
 def _names(labels: list[str]) -> str:
@@ -95,14 +176,8 @@ def _names(labels: list[str]) -> str:
 
 
 def _held_out(chapter: Chapter, label: str) -> float | None:
-    rates = [r.rate("value") for r in chapter.results if r.label == label and _is_held_out(r)]
-    values = [rate for rate in rates if rate is not None]
-    return float(np.mean(values)) if values else None
-
-
-def _is_held_out(result: Result) -> bool:
-    question = result.measurement.question
-    return isinstance(question, Direct) and question.last is not None
+    standing = _standing(chapter, label, HELD_OUT)
+    return None if standing is None else float(standing.mean())
 
 
 def _column(frame: pd.DataFrame, name: str, *, ours: bool = False) -> dict[str, float]:
@@ -111,12 +186,19 @@ def _column(frame: pd.DataFrame, name: str, *, ours: bool = False) -> dict[str, 
     return {str(k): float(v) for k, v in pairs if not np.isnan(v) and not (ours and k in RIVALS)}
 
 
+ALIKE = "not told apart from it"
+
+
+def _word(chapter: Chapter, label: str, rival: str, which: str) -> str:
+    gap, low, high = interval(chapter, label, rival, which)
+    if low <= 0 <= high or abs(gap) <= MARGIN:
+        return ALIKE
+    return "better" if gap > 0 else "worse"
+
+
 def _compared(chapter: Chapter, label: str, rival: str, which: str) -> str:
     gap, low, high = interval(chapter, label, rival, which)
-    said = f"({gap:+.1f} points [{low:+.1f}, {high:+.1f}])"
-    if low <= 0 <= high or abs(gap) <= MARGIN:
-        return f"not told apart from it {said}"
-    return f"{'better' if gap > 0 else 'worse'} {said}"
+    return f"{_word(chapter, label, rival, which)}, {gap:+.1f} points [{low:+.1f}, {high:+.1f}]"
 
 
 def interval(chapter: Chapter, label: str, rival: str, which: str) -> tuple[float, float, float]:
@@ -125,7 +207,7 @@ def interval(chapter: Chapter, label: str, rival: str, which: str) -> tuple[floa
     Args:
         chapter: the page's.
         label, rival: the rows.
-        which: of `MEASURES`.
+        which: of `MEASURES`, or `HELD_OUT`.
     """
     one, other = _standing(chapter, label, which), _standing(chapter, rival, which)
     assert one is not None
@@ -133,7 +215,7 @@ def interval(chapter: Chapter, label: str, rival: str, which: str) -> tuple[floa
     n = min(one.shape[1], other.shape[1])
     one, other = one[:, :n], other[:, :n]
     gap = float(one.mean() - other.mean())
-    variance = image_deviation(one, other) ** 2 / n
+    variance = _image_variance(one, other)
     groups = [group for name in (label, rival) if name not in FIXED and (group := _spread(chapter, name, which))]
     if groups:
         low, high = Effect(mean=gap, groups=tuple(groups), image_variance=variance).interval(TAIL)
@@ -141,6 +223,17 @@ def interval(chapter: Chapter, label: str, rival: str, which: str) -> tuple[floa
         reach = -float(ndtri(TAIL)) * variance**0.5
         low, high = gap - reach, gap + reach
     return gap, low, high
+
+
+def _image_variance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Of the difference, as for verdicts: at 0 and 100 % what the rule of three leaves open.
+
+    Evidence asks for two seeds a group; the part that images have does not depend on them.
+    """
+    arms = [(float(rows.mean()),) * 2 for rows in (one, other)]
+    deviation = image_deviation(one, other)
+    evidence = Evidence(defended=arms[0], baseline=arms[1], n=one.shape[1], image_deviation=deviation)
+    return evidence.effect().image_variance
 
 
 def _spread(chapter: Chapter, label: str, which: str) -> Group | None:
@@ -156,12 +249,21 @@ def _spread(chapter: Chapter, label: str, which: str) -> Group | None:
 
 def _standing(chapter: Chapter, label: str, which: str) -> NDArray[np.float64] | None:
     """Percent of the norms, or of all at once, in which each image stands, [networks, images]; None before any are."""
-    found = []
-    for result in chapter.results:
-        if result.label == label and asked(result):
-            bits = [result.bits(name) for name in (NORMS if which == "mean" else ("correct",))]
-            found.append(100.0 * np.mean([one for one in bits if one is not None], axis=0))
+    each = [_of_images(result, which) for result in chapter.results if result.label == label]
+    found = [images for images in each if images is not None]
     if not found:
         return None
     n = min(len(images) for images in found)
     return np.stack([images[:n] for images in found])
+
+
+def _of_images(result: Result, which: str) -> NDArray[np.float64] | None:
+    """The same of one network, per image; None where the result is another question's."""
+    question = result.measurement.question
+    if which == HELD_OUT:
+        return result.values("value") if isinstance(question, Direct) and question.last is not None else None
+    if not asked(result):
+        return None
+    bits = [result.bits(name) for name in (NORMS if which == "mean" else ("correct",))]
+    percent: NDArray[np.float64] = 100.0 * np.mean([one for one in bits if one is not None], axis=0)
+    return percent
