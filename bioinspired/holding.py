@@ -52,13 +52,18 @@ def holding(headline: Headline, claims: Claims, study: Study, found: Sequence[Re
     halving = {level: kept for level, kept in twin.items() if HALF[0] <= kept <= HALF[1]}
     half = min(halving, key=lambda level: abs(halving[level] - 0.5)) if halving else None
     arms = [_arm(headline, study, found, attacks, level) for level in (own, half)]
-    failed = failed_checks(found, headline.defended)
+    failed = failed_checks(found, headline.defended, own[0] if own else "all")
     return holds(headline, at_eps=arms[0], at_eps50=arms[1], access=access, failed=failed, m=claims.m)
 
 
-def failed_checks(found: Sequence[Result], label: str) -> list[str]:
-    """Names of the checks that failed on a network of this label."""
-    failed = [c["name"] for result in found if result.label == label for c in result.checks if not c["passed"]]
+def failed_checks(found: Sequence[Result], label: str, norm: str) -> list[str]:
+    """Names of the checks in a norm, or in "all", that failed on a network of this label.
+
+    A norm in which nothing was checked is judged by the others.
+    """
+    mine = [r for r in found if r.label == label and r.checks]
+    here = [r for r in mine if getattr(r.measurement.question, "norm", "linf") == norm] or mine
+    failed = [check["name"] for result in here for check in result.checks if not check["passed"]]
     return list(dict.fromkeys(failed))
 
 

@@ -121,7 +121,10 @@ def checks(chapter: Chapter) -> Styler:
     columns = {}
     for result in chapter.results:
         if result.checks:
-            name = f"{result.label}, seed {result.seed}, ε = {strength_of(result.measurement)}, {result.n} images"
+            ball = (
+                f"{getattr(result.measurement.question, 'norm', 'linf').capitalize()} {strength_of(result.measurement)}"
+            )
+            name = f"{result.label}, seed {result.seed}, {ball}, {result.n} images"
             columns[name] = {found["name"].replace("_", " "): _check(found) for found in result.checks}
     frame = pd.DataFrame(columns).fillna(NOTHING).rename_axis("check").reset_index()
     return table(frame, "Is the evaluation to be trusted? Signs that attacks fail for other reasons than robustness.")
