@@ -57,6 +57,10 @@ def test_every_table_and_figure_renders_from_any_store(page):
         tables.noise(page),
         tables.checks(page),
         printed.cells(page, "random_mask"),
+        printed.distances(page),
+        printed.confident(page),
+        printed.controls(page, eps="0.2", source="vgg"),
+        printed.epochs(page),
         tables.cost(page),
     ]
     for table in made:
@@ -65,8 +69,12 @@ def test_every_table_and_figure_renders_from_any_store(page):
     for figure in (
         pictures.masks(),
         pictures.tradeoff(page, eps="0.2"),
-        figures.white_box(page),
-        figures.noise(page),
+        pictures.white_box(page, ["standard", "keep 0.1"]),
+        pictures.noise(page, ["standard", "keep 0.1"]),
+        pictures.surrogates(page),
+        pictures.steps(page),
+        pictures.gradients(page),
+        pictures.learning(page),
         figures.gallery(page, ["standard", "keep 0.1", "pgd-trained"]),
     ):
         assert figure.axes
@@ -114,6 +122,8 @@ def test_status_and_provenance_of_a_store(tmp_path):
     fill(Store(tmp_path, "laptop"), studies.study("defective_conv", "laptop", dataset="mnist"), partly)
     rows = tables.status(str(tmp_path), "laptop").set_index(["study", "data"])
     assert rows.loc[("defective_conv", "mnist"), "to make the rest"].endswith("--dataset mnist")
+    assert list(rows.loc["sleep"].index) == ["digits", "patches"], "a row for each data set"
+    assert rows.loc["sleep", "units"].sum() == len(units(studies.study("sleep", "laptop"), Store(tmp_path, "laptop")))
     made = tables.provenance(str(tmp_path), "laptop")
     assert list(made["units"]) == [rows.loc["defective_conv", "done"].sum()]
     assert list(made["last"]) == ["2026-01-02"]
@@ -211,6 +221,66 @@ def test_at_full_scale_a_page_shows_the_data_set_that_has_records(tmp_path):
     )
     asked = chapter.open("defective_conv", scale="full", store=str(tmp_path), dataset="mnist")
     assert "no records yet" not in asked.banner()
+
+
+def test_labels_of_a_figure_differ_in_hue_or_marker(page):
+    axis = pictures.tradeoff(page, eps="0.2").axes[1]
+    drawn = [
+        (tuple(points.get_facecolor()[0]), points.get_paths()[0].vertices.tobytes()) for points in axis.collections
+    ]
+    assert len(set(drawn)) == len(drawn)
+    assert len({pictures.colours(page)[label] for label in ("standard", "keep 0.3", "keep 0.1", "keep 0.3 top")}) == 4
+    ours, theirs = (axis.get_ylim() for axis in pictures.tradeoff(page, eps="0.2").axes)
+    assert ours == theirs
+
+
+def found_by(name, label):
+    """Made-up shares: HopSkipJump comes nearer to keep 0.1 than to standard, AutoAttack breaks the trained network."""
+    if name == "hopskipjump":
+        return 0.25 if label == "keep 0.1" else 0.5
+    if name == "boundary":
+        return 0.75 if label == "keep 0.1" else 0.5
+    return 0.1 if name == "autoattack" and label == "pgd-trained" else 0.4
+
+
+def attacked(trial, measurement):
+    name = getattr(measurement.question, "name", "")
+    return 1.0 if is_clean(measurement) else found_by(name, trial.label)
+
+
+def test_a_page_says_which_way_a_stronger_attack_turns_a_claim(tmp_path):
+    study = studies.study("defective_conv", "full", dataset="mnist")
+    page = chapter.Chapter(study, Store(tmp_path, "full"))
+    assert printed.decisions(page) == ""
+    assert printed.stronger(page) == "No attack that may be stronger than PGD was asked on this page."
+    fill(page.store, study, attacked)
+    page = chapter.Chapter(study, page.store)
+    said = printed.decisions(page)
+    assert "*keep 0.1*: 0.281 (0.842)" in said
+    assert "1.35 times as long as *standard*, by HopSkipJump 0.45 times" in said
+    assert "*keep 0.1* is easier to reach, the opposite of what is claimed" in said
+    assert "had not converged: its medians are 1.0 to 3.0 times as long" in said
+    said = printed.stronger(page)
+    assert said.count("*pgd-trained*") == said.count("instead of") == len(auto_strengths(study))
+    assert (
+        "10 % instead of 40 % by AutoAttack (200 images, seeds: 3). The table has 40.0 %, on all its images and seeds."
+        in said
+    )
+
+
+def auto_strengths(study):
+    asked = [m.question for t in study.trials if t.label == "pgd-trained" for m in t.measurements]
+    return {q.eps for q in asked if isinstance(q, Attack) and q.name == "autoattack"}
+
+
+def test_a_page_says_what_other_pages_of_the_study_have(tmp_path):
+    for scale, dataset, lines in (("laptop", "digits", 3), ("full", "mnist", 2), ("full", "cifar10", 0)):
+        study = studies.study("defective_conv", scale, dataset=dataset)
+        assert printed.absent(chapter.Chapter(study, Store(tmp_path, scale))).count("- ") == lines
+    page = chapter.Chapter(studies.study("defective_conv", "full", dataset="mnist"), Store(tmp_path, "full"))
+    assert printed.shown(page) == "PGD with 20 steps, ε = 0.3"
+    assert printed.clean_images(page) == "the first 1,000 test images"
+    assert "Accuracy on the 10,000 test images watched in training" in printed.epochs(page).caption
 
 
 def test_status_lists_every_unit(tmp_path, monkeypatch, capsys):

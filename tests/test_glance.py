@@ -40,6 +40,17 @@ def test_every_claim_is_counted_once(store):
     assert f"digits; {units:,} of {units:,} units made" in shown.loc["defective_conv", "chapter"]
 
 
+def test_below_a_title_stands_how_near_to_the_paper_it_is_and_what_the_defense_costs(store):
+    def share(trial, asked):
+        return {"keep 0.1": 0.9, "keep 0.3": 0.95}.get(trial.label, 1.0) if is_clean(asked) else 0.5
+
+    fill(store, studies.study("defective_conv", "laptop"), share)
+    about = tables.glance([page(store, "defective_conv"), page(store, "sleep")]).data["chapter"]
+    assert "<small>proxy: networks of width 8 trained for a few epochs" in about[0]
+    assert "<small>clean accuracy: 100.0 % undefended, 90.0 % keep 0.1, 95.0 % keep 0.3</small>" in about[0]
+    assert "clean accuracy" not in about[1], "nothing was measured"
+
+
 def test_a_chapter_is_told_in_short(store):
     text = tables.in_short(page(store, "sleep"))
     assert text.startswith("**In short.** Of 7 headline claims: not tested (7).")

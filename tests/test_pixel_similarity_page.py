@@ -124,6 +124,20 @@ def test_every_table_and_figure_renders_from_any_store(tmp_path, state):
     assert "16 pairs a step" in printed.regularizer(page)
 
 
+def test_the_first_figure_has_the_papers_curves_and_no_point_of_a_sweep(tmp_path):
+    page = opened(tmp_path, "empty", scale="full")
+    figure = pictures.robustness(page)
+    cells = {cell.id: cell for cell in load("pixel_similarity").cells}
+    stray = cells["parts/thresholded/gaussian"]
+    drawn = [tuple(points.get_offsets()[0]) for points in figure.axes[0].collections]
+    assert (number(stray["eps"]), stray.value) not in drawn
+    assert (0.1, cells["gaussian/thresholded/cifar10/9"].value) in [(round(x, 9), y) for x, y in drawn]
+    assert {text.get_text() for text in figure.legends[0].get_texts()} >= {
+        "standard, the paper's",
+        "thresholded, the paper's",
+    }
+
+
 def test_our_numbers_find_the_printed_ones(tmp_path):
     page = opened(tmp_path, scale="full")
     cells = {cell.id: cell for cell in load("pixel_similarity").cells}

@@ -11,6 +11,7 @@ from bioinspired.assessment import criteria
 from bioinspired.claims import load
 from bioinspired.figures import sleep as figures
 from bioinspired.keys import key, number
+from bioinspired.questions import sleep_search
 from bioinspired.records import Store, checkout, pack
 from bioinspired.results import read
 from bioinspired.studies.sleep import FOR_ATTACKS, FOR_DISTORTIONS, A, B, scaled
@@ -19,7 +20,18 @@ from bioinspired.tables import sleep as tables
 from bioinspired.trials import Attack, Clean, Measurement, Study, Trial
 from bioinspired.trials.sleep import Coded, Distortion, FGSMScan, LabelScore, Rectified, Sleep, SleepLayers, SleepSearch
 
-PICTURES = ("deciding", "distortions", "scan", "course", "fields", "weights", "busy", "correlations", "classes")
+PICTURES = (
+    "deciding",
+    "distortions",
+    "scan",
+    "white_box",
+    "course",
+    "fields",
+    "weights",
+    "busy",
+    "correlations",
+    "classes",
+)
 N = 200
 
 BLUR = {"standard": 0.6, "sleep A": 0.8, "delete slept (A)": 0.8, "delete active (A)": 0.7, "sleep B": 0.5}
@@ -135,6 +147,7 @@ def test_tables_are_made_from_nothing(empty: chapter.Chapter) -> None:
     for name in ("deciding", "paired", "rows", "distances", "overshoot", "searches", "cells"):
         assert getattr(tables, name)(empty).to_html()
     assert tables.white_box(empty, eps="0.1").to_html()
+    assert tables.knowing(empty, eps="0.1") == "Not measured yet."
     assert tables.benchmark().to_html()
     assert "not decided" in tables.reading(empty)
 
@@ -172,6 +185,33 @@ def test_images_that_the_scan_never_fools_are_set_against_scores_above_one(full:
     """10 of 200 images are never fooled; the scores of 5 images are above one, all of them among the 10."""
     row = tables.overshoot(full).data.set_index("network").loc["standard"]
     assert row.tolist() == ["2.5 ± 0.0 (5)", "5.0 ± 0.0 (5)", "2.5 ± 0.0 (5)"]
+
+
+def test_the_knowing_attacker_is_told_with_images_seeds_and_autoattack(full: chapter.Chapter) -> None:
+    said = tables.knowing(full, eps="0.1")
+    assert (
+        "PGD at ε = 0.1, 200 images, 5 seeds: the waking network 50.0 %; sleep A 50.0 % (difference to waking" in said
+    )
+    assert "AutoAttack, the first 200 of these images, 1 of these seeds: the waking network 50.0 %, where PGD" in said
+    columns = list(tables.white_box(full, eps="0.1").data.columns)
+    assert "PGD on the margin, 200 images" in columns
+    assert "AutoAttack, 200 images" in columns
+
+
+def test_searches_name_their_parameters_and_their_score(full: chapter.Chapter) -> None:
+    assert {name: len(given) for name, given in tables.PARAMETERS.items()} == {
+        name: len(given) for name, given in sleep_search.BOUNDS.items()
+    }
+    assert tables.LENGTHS == sleep_search.ETAS
+    assert (f"noise {sleep_search.VARIANCE}", f"blur {sleep_search.SIGMA}") == tables.DISTORTIONS
+    shown = tables.searches(full)
+    row = shown.data.set_index(["what", "for"]).loc[("deletion", "distortions")]
+    assert row["parameters"] == "layer 1 = 0.1, layer 2 = 0.2"
+    assert row["waking there, %"] == "55.1", "the mean of noise, 50, and blur, 60 and now and then 60.5"
+    # The made-up scan falls from 90 over 50 at 0.2 to 10: 80, 70, 60, 50, 40.
+    assert shown.data.set_index(["what", "for"]).loc[("sleep", "attacks"), "waking there, %"] == "60.0"
+    assert "of 2 networks, 200 images each" in shown.caption
+    assert "from 0.05 to 0.25" in shown.caption
 
 
 def test_verdicts_use_the_scan_of_set_b_and_the_blur_of_set_a(full: chapter.Chapter) -> None:

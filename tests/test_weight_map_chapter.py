@@ -1,6 +1,8 @@
 """The chapter's declarations, contrasts and tables on made-up records; nothing is trained."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from bioinspired.figures import weight_map as drawn
 from bioinspired.keys import key
 from bioinspired.records import Store
 from bioinspired.tables import weight_map as tables
-from bioinspired.tables.weight_map_contrasts import Contrast, asked, contrast
+from bioinspired.tables.contrasts import Contrast, asked, contrast
 from bioinspired.trials import Attack, Measurement, Trial
 
 NOISY = {"standard": 0.70, "smoothing": 0.30, "unsharp": 0.74}
@@ -182,7 +184,13 @@ def test_statements_come_from_the_verdicts_of_the_claims(page: Chapter) -> None:
     assert words["noise-smoothing"] == words["attack-smoothing"] == "not seen at small scale"
     assert words["accuracy-unsharp"] == "seen at small scale"
     assert html.count("not seen at small scale</span>") == 4  # noise, attacks, two variants, cause
-    assert "no scaled-up model here" in html
+    assert "partly tested</span> (seen at small scale, of the small network; no scaled-up model here)" in html
+
+
+def test_rows_that_were_not_made_are_named(page: Chapter, empty: Chapter) -> None:
+    assert tables.lacking(page) == ""
+    assert tables.lacking(empty).startswith("Not made yet: box mean; ")
+    assert "standard, rate × 3." in tables.lacking(empty)
 
 
 def test_attribution_shows_differences_to_the_twin(page: Chapter) -> None:
@@ -197,6 +205,24 @@ def test_worst_case_is_per_image_over_the_attacks(page: Chapter) -> None:
     frame = tables.attacks(page).data.set_index("network")
     assert frame.loc["standard", "worst case"] == frame.loc["standard", "FGSM"]
     assert frame.loc["standard", "PGD-30, margin"].startswith("35.0")
+
+
+def test_the_worst_case_with_autoattack_stands_beside_the_one_without_on_the_same_images(tmp_path: Path) -> None:
+    study = studies.study("weight_map", "full")
+    labels = ("source standard", "source smoothing", "source unsharp", "standard", "unsharp")
+    shown = replace(study, trials=tuple(trial for trial in study.trials if trial.label in labels))
+
+    def stronger(trial: Trial, measurement: Measurement) -> float | None:
+        if getattr(measurement.question, "name", "") == "autoattack":
+            return 0.2
+        return share(trial, measurement)
+
+    store = Store(tmp_path, "full")
+    fill(store, shown, stronger, n=None)
+    frame = tables.attacks(Chapter(shown, store)).data.set_index("network")
+    assert frame.loc["standard", "worst case"] == "35.0 ± 0.0 (5)"
+    assert frame.loc["standard", "worst case, 50 images"] == "100.0 (1)", "the first of 500 all stand"
+    assert frame.loc["standard", "with AutoAttack"] == "20.0 (1)"
 
 
 @pytest.mark.parametrize("name", [

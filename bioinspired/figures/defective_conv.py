@@ -1,6 +1,7 @@
 """Figures of the chapter on defective convolution."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,9 +15,38 @@ from numpy.typing import NDArray
 
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
-from bioinspired.figures.layout import WIDTH, finish, image, legend, nothing, palette, targets
+from bioinspired.figures.layout import WIDTH, Colour, finish, image, legend, nothing, palette, targets
+from bioinspired.figures.networks import curves
+from bioinspired.holding import BASELINES
 from bioinspired.keys import strength
 from bioinspired.trials import Striking
+
+MARKERS = "osD^vPX<>hp"  # eleven, and seven hues: marker and hue together tell all labels apart
+
+
+def colours(chapter: Chapter) -> dict[str, Colour]:
+    """One hue a label in every figure of this chapter: the baselines' own, then those that are left, in turn."""
+    hues = sns.color_palette("colorblind")[len(BASELINES) :]
+    others = [label for label in targets(chapter) if label not in BASELINES]
+    return palette([]) | dict(zip(others, cycle(hues), strict=False))
+
+
+def white_box(chapter: Chapter, labels: Sequence[str]) -> Figure:
+    """Accuracy of some networks under PGD against epsilon, an upper bound: mean, band from lowest to highest."""
+    rows = chapter.pgd()
+    ylabel = "accuracy under PGD, % (upper bound)"
+    return curves(
+        chapter, rows[rows["label"].isin(labels)], xlabel="ε (Linf, on [0, 1])", ylabel=ylabel, colours=colours(chapter)
+    )
+
+
+def noise(chapter: Chapter, labels: Sequence[str]) -> Figure:
+    """Accuracy of some networks against the sigma of Gaussian noise: mean, band from lowest to highest."""
+    rows = chapter.frame[chapter.frame["name"] == "gaussian_noise_clipped"]
+    xlabel = "σ of Gaussian noise (on [0, 1])"
+    return curves(
+        chapter, rows[rows["label"].isin(labels)], xlabel=xlabel, ylabel="accuracy, %", colours=colours(chapter)
+    )
 
 
 def masks(keep: float = 0.3, *, channels: int = 3, size: int = 16) -> Figure:
@@ -35,8 +65,8 @@ def masks(keep: float = 0.3, *, channels: int = 3, size: int = 16) -> Figure:
 def tradeoff(chapter: Chapter, *, eps: str, source: str = "vgg", paper_source: str = "densenet121") -> Figure:
     """Clean error against transfer robustness, the paper's points hollow at the left, ours at the right.
 
-    Both sides use the paper's conditional rate. The data sets and networks may differ: axes are not shared. Errors are
-    on a reversed logarithmic axis, on which networks that are hardly ever wrong can be told apart.
+    Both sides use the paper's conditional rate. The data sets and networks may differ, and so do the axes of errors.
+    These are logarithmic and reversed, so that networks that are hardly ever wrong can be told apart.
     """
     figure, (theirs, ours) = plt.subplots(1, 2, figsize=(WIDTH, 3.4))
     _paper_tradeoff(chapter, theirs, paper_source)
@@ -45,11 +75,11 @@ def tradeoff(chapter: Chapter, *, eps: str, source: str = "vgg", paper_source: s
     moved = frame[(frame["source"] == source) & (frame["name"] == "pgd") & (frame["eps"] == strength(eps))]
     moved = moved.dropna(subset=["conditional"])
     rates = moved.groupby(["label", "seed"], sort=False)["conditional"].mean()
-    colours = palette(targets(chapter))
+    hues, markers = colours(chapter), dict(zip(targets(chapter), cycle(MARKERS), strict=False))
     for label in dict.fromkeys(rates.index.get_level_values("label")):
-        seeds = rates[label].index
-        ours.scatter(_error(clean[label].reindex(seeds)), rates[label], label=label, color=colours[label], s=36)
-    ours.set(ylabel="right on transferred examples, %", title="ours, one point a seed")
+        errors = _error(clean[label].reindex(rates[label].index))
+        ours.scatter(errors, rates[label], label=label, color=hues[label], marker=markers[label], s=36)
+    ours.set(ylabel="right on transferred examples, %", ylim=(-2, 102), title=f"ours, one point a seed, ε = {eps}")
     _errors_along(ours)
     if rates.empty:
         nothing(ours)
@@ -70,16 +100,17 @@ def surrogates(chapter: Chapter, label: str = "keep 0.1") -> Figure:
         nothing(axis)
         return finish(figure)
     by_k = grey.groupby("k")["unconditional"]
-    colours = sns.color_palette("colorblind", 3)
-    axis.plot(by_k.mean().index, by_k.mean(), "o-", color=colours[0], label="the same recipe, other masks")
-    axis.fill_between(by_k.min().index, by_k.min(), by_k.max(), color=colours[0], alpha=0.15, linewidth=0)
+    hues = sns.color_palette("colorblind", 3)
+    axis.plot(by_k.mean().index, by_k.mean(), "o-", color=hues[0], label="the same recipe, other masks")
+    axis.fill_between(by_k.min().index, by_k.min(), by_k.max(), color=hues[0], alpha=0.15, linewidth=0)
     axis.set_xticks(sorted(grey["k"].unique()))
     for others, name, colour, style in (
-        (rows[rows["source"] == "new masks"], "one surrogate under ever new masks", colours[1], "--"),
-        (rows[rows["source"].str.contains("resnet18")], "all ordinary sources together", colours[2], ":"),
+        (rows[rows["source"] == "new masks"], "one surrogate under ever new masks", hues[1], "--"),
+        (rows[rows["source"].str.contains("resnet18")], "all ordinary sources together", hues[2], ":"),
     ):
         if not others.empty:
             axis.axhline(others["unconditional"].mean(), color=colour, linestyle=style, label=name)
+    axis.set_title(f"ε = {grey['eps'].iloc[0]}, {grey['n'].iloc[0]:,} images", fontsize="small")
     legend(figure, axis)
     return finish(figure)
 
@@ -96,12 +127,13 @@ def steps(chapter: Chapter) -> Figure:
         nothing(axis)
         return finish(figure)
     axis.set_xscale("log")
-    colours = palette(targets(chapter))
-    for label, marker in zip(dict.fromkeys(rows["label"]), "osD^v", strict=False):
+    hues = colours(chapter)
+    for label, marker in zip(dict.fromkeys(rows["label"]), MARKERS, strict=False):
         mine = rows[rows["label"] == label].sort_values("steps")
         mine = mine[mine["n"] == mine["n"].min()]
-        axis.plot(mine["steps"], mine["unconditional"], marker=marker, color=colours[label], label=label)
-    axis.set_title(f"ε = {rows['eps'].iloc[0]}", fontsize="small")
+        axis.plot(mine["steps"], mine["unconditional"], marker=marker, color=hues[label], label=label)
+    first = rows[rows["n"] == rows["n"].min()].iloc[0]
+    axis.set_title(f"ε = {first['eps']}, {first['n']:,} images, seed {first['seed']}", fontsize="small")
     legend(figure, axis)
     return finish(figure)
 
@@ -114,13 +146,15 @@ def gradients(chapter: Chapter) -> Figure:
     if not found:
         nothing(axis)
         return finish(figure)
-    colours = palette(targets(chapter))
+    hues = colours(chapter)
     axis.set_xscale("log")
-    for result in found:
+    for result, style in zip(found, cycle(("-", "--", ":", "-.")), strict=False):
         lengths = result.values("gradient")
         assert lengths is not None
         shown = np.sort(np.maximum(lengths, 1e-12))
-        axis.plot(shown, np.arange(1, len(shown) + 1) / len(shown), color=colours[result.label], label=result.label)
+        share = np.arange(1, len(shown) + 1) / len(shown)
+        axis.plot(shown, share, linestyle=style, color=hues[result.label], label=result.label)
+    axis.set_title(f"{found[0].n:,} images, seed {found[0].seed}", fontsize="small")
     legend(figure, axis)
     return finish(figure)
 
@@ -130,15 +164,16 @@ def learning(chapter: Chapter, labels: Sequence[str] = ("standard", "keep 0.3", 
     figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
     axis.set(xlabel="epoch", ylabel="accuracy, %")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    colours = palette(targets(chapter))
-    for label in labels:
+    hues = colours(chapter)
+    for label, marker in zip(labels, MARKERS, strict=False):
         clean = [r for r in chapter.results if r.label == label and r.measurement.question.kind == "clean"]
-        histories = [result.record.training for result in clean]
+        histories = [history for r in clean if "test_accuracy" in (history := r.record.training)]
         if histories:
             epochs = range(1, 1 + min(len(history["test_accuracy"]) for history in histories))
             for name, style in (("test_accuracy", "-"), ("train_accuracy", ":")):
                 mean = np.mean([history[name][: len(epochs)] for history in histories], axis=0)
-                axis.plot(epochs, 100 * mean, style, color=colours[label], label=f"{label}, {name.split('_')[0]}")
+                said = f"{label}, {name.split('_')[0]}"
+                axis.plot(epochs, 100 * mean, style, marker=marker, markersize=4, color=hues[label], label=said)
     if axis.lines:
         legend(figure, axis)
     else:
@@ -161,7 +196,9 @@ def _paper_tradeoff(chapter: Chapter, axis: Axes, source: str) -> None:
     for keep in kept:
         name = f"keep {keep}" if keep else "standard"
         axis.annotate(name, (errors[keep], moved[keep]), textcoords="offset points", xytext=(5, 3), fontsize="x-small")
-    axis.set(ylabel="right on transferred examples, %", title="the paper's, CIFAR-10, one run each")
+    axis.set(
+        ylabel="right on transferred examples, %", ylim=(-2, 102), title="the paper's, CIFAR-10, one run, ε = 16/255"
+    )
     _errors_along(axis)
 
 

@@ -22,6 +22,8 @@ from bioinspired.tables.pixel_similarity import FGSM, GAUSSIAN, NOISES, SWEEPS, 
 from bioinspired.trials import Distance, PixelSimilarity, RadialSpectrum, Similarities
 
 COMPARED = ("standard", "pixel", "thresholded", "noise-trained")
+CURVES = ("gaussian/", "fgsm/", "fgsm-poster/", "mnist/")
+"""Beginnings of the claims file's names for the paper's curves."""
 PAPER = "#444444"
 PAIRS = {"": "o", "imagenet": "s", "cifar10": "D", "cifar100": "^", "mnist": "D"}
 
@@ -102,7 +104,8 @@ def robustness(chapter: Chapter, labels: Sequence[str] = COMPARED) -> Figure:
             _hollow(chapter, axis, measure)
     for axis in axes[:, 0]:
         axis.set_ylabel("accuracy, %")
-    legend(figure, axes[0, 0])
+    # The panel with the most entries: the paper's points may stand in one panel and not in another.
+    legend(figure, max(axes.flat, key=lambda axis: len(axis.get_legend_handles_labels()[1])))
     return finish(figure)
 
 
@@ -194,12 +197,11 @@ def corruptions(chapter: Chapter, labels: Sequence[str] = COMPARED) -> Figure:
         return finish(figure)
     colours = palette(COMPARED)
     shown = 4 if 4 in set(long["severity"]) else int(long["severity"].max())
-    sns.lineplot(
-        long, x="severity", y="accuracy", hue="label", palette=colours, marker="o", ax=axes[0, 0], legend=False
-    )
+    bars = {"hue": "label", "y": "accuracy", "palette": colours, "errorbar": ("pi", 100), "err_kws": {"linewidth": 1}}
+    means = long.groupby(["label", "seed", "severity"], sort=False, as_index=False)["accuracy"].mean()
+    sns.lineplot(means, x="severity", marker="o", ax=axes[0, 0], legend=False, **bars)
     axes[0, 0].set(ylabel="accuracy, %", xticks=sorted(set(long["severity"])), title="mean of all fifteen")
     here = long[long["severity"] == shown]
-    bars = {"hue": "label", "y": "accuracy", "palette": colours, "errorbar": ("pi", 100), "err_kws": {"linewidth": 1}}
     seeds = here.groupby(["label", "seed", "band"], sort=False, as_index=False)["accuracy"].mean()
     sns.barplot(seeds, x="band", order=["low", "medium", "high"], ax=axes[0, 1], legend=False, **bars)
     axes[0, 1].set(ylabel="", xlabel="spatial frequency", title=f"severity {shown}")
@@ -327,13 +329,17 @@ def _lines(chapter: Chapter, axis: Axes, rows: pd.DataFrame) -> None:
 
 
 def _hollow(chapter: Chapter, axis: Axes, measure: str) -> None:
-    """The paper's points on this chapter's data, with pairs of the same data."""
-    colours = palette(COMPARED)
-    for cell in _own(chapter, ""):
+    """The paper's curves on this chapter's data, with pairs of the same data: no point of a sweep."""
+    colours, named = palette(COMPARED), set[str]()
+    for cell in (cell for prefix in CURVES for cell in _own(chapter, prefix)):
         name = label_of(cell)
         known = name in colours and cell["target"] in COMPARED and cell["pairs"] in ("", data_of(chapter.study))
-        if known and cell["measure"] == measure and not (cell["batch"] or cell["images"] or cell.same_as):
-            axis.scatter(number(cell["eps"]), cell.value, facecolors="none", edgecolors=colours[name], s=24, zorder=5)
+        if known and cell["measure"] == measure and not cell.same_as:
+            said = "_nolegend_" if name in named else f"{name}, the paper's"
+            named.add(name)
+            axis.scatter(
+                number(cell["eps"]), cell.value, facecolors="none", edgecolors=colours[name], s=24, zorder=5, label=said
+            )
 
 
 def _own(chapter: Chapter, prefix: str) -> list[Cell]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bioinspired.chapter import Chapter
 from bioinspired.figures.layout import WIDTH, finish, legend, nothing
+from bioinspired.figures.networks import curves
 from bioinspired.results import Result
 from bioinspired.tables.sleep import GROUPS, MEASURES, SETS, deciding_frame
 
@@ -27,6 +28,14 @@ COMPARED = (
     "pgd-trained",
 )
 MARKERS = "osD^vPX<"
+COLOURS = dict(
+    zip(
+        (*COMPARED, "sleep for attacks", "deletion for attacks", "noise-trained"),
+        (*sns.color_palette("colorblind"), (0.2, 0.2, 0.2)),
+        strict=True,
+    )
+)
+"""One colour a label, the same in every figure with these networks."""
 
 
 def deciding(chapter: Chapter) -> Figure:
@@ -94,6 +103,15 @@ def scan(chapter: Chapter) -> Figure:
     axis.set(xlabel="η (length of the step, on [0, 1])", ylabel="accuracy, %", ylim=(-2, 102))
     _legend_or_nothing(figure, [axis], labels)
     return finish(figure)
+
+
+def white_box(chapter: Chapter) -> Figure:
+    """Accuracy under PGD against epsilon: an upper bound; mean over seeds, band from lowest to highest."""
+    rows = chapter.pgd()
+    ylabel = "accuracy under PGD, % (upper bound)"
+    return curves(
+        chapter, rows[rows["label"].isin(COLOURS)], xlabel="ε (Linf, on [0, 1])", ylabel=ylabel, colours=COLOURS
+    )
 
 
 def course(chapter: Chapter) -> Figure:
@@ -259,13 +277,12 @@ def _spread(axis: Axes, x: NDArray[np.float64], curves: Sequence[NDArray[np.floa
 
 
 def _bands(axis: Axes, rows: pd.DataFrame, labels: Sequence[str], *, x: str, y: str, every: int = 1) -> None:
-    colours = dict(zip(COMPARED, sns.color_palette("colorblind", len(COMPARED)), strict=True))
     for label in labels:
         seeds = rows[rows["label"] == label].groupby(x)[y]
         mean, deviation = seeds.mean(), seeds.std(ddof=0).fillna(0)
         marker = MARKERS[COMPARED.index(label) % len(MARKERS)]
-        axis.plot(mean.index, mean, marker=marker, markevery=every, markersize=4, color=colours[label], label=label)
-        axis.fill_between(mean.index, mean - deviation, mean + deviation, color=colours[label], alpha=0.15, linewidth=0)
+        axis.plot(mean.index, mean, marker=marker, markevery=every, markersize=4, color=COLOURS[label], label=label)
+        axis.fill_between(mean.index, mean - deviation, mean + deviation, color=COLOURS[label], alpha=0.15, linewidth=0)
 
 
 def _legend_or_nothing(figure: Figure, axes: Sequence[Axes], labels: Sequence[str]) -> None:

@@ -14,8 +14,8 @@ from bioinspired.chapter import Chapter
 from bioinspired.figures.layout import WIDTH, finish, legend, nothing
 from bioinspired.figures.networks import curves
 from bioinspired.results import Result
+from bioinspired.tables.contrasts import asked, contrast
 from bioinspired.tables.weight_map import QUESTIONS, gains
-from bioinspired.tables.weight_map_contrasts import asked, contrast
 from bioinspired.trials import GradientSpectrum, Maps, Variance
 
 LABELS = (

@@ -19,7 +19,8 @@ def accuracies(chapter: Chapter) -> Styler:
     """Clean accuracy of every row, sources included: mean over seeds, with the spread and the seeds."""
     rows = chapter.frame[chapter.frame["kind"] == "clean"]
     frame = spread(rows, "unconditional").rename_axis("network").rename("clean accuracy, %").reset_index()
-    return table(frame, f"Accuracy on clean test images. {SPREAD}")
+    images = " or ".join(f"{n:,}" for n in sorted(set(rows["n"])))
+    return table(frame, f"Accuracy on {f'{images} ' if images else ''}clean test images. {SPREAD}")
 
 
 def transfer(chapter: Chapter, *, eps: str, metric: str = "unconditional") -> Styler:

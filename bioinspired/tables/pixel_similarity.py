@@ -198,8 +198,8 @@ def matched(chapter: Chapter) -> Styler:
         if seeds
     ]
     caption = (
-        "Accuracy on held-out training images at the chosen epoch, mean over (seeds): what the σ of the control is "
-        "chosen by."
+        "Accuracy on held-out training images at the chosen epoch, mean over (seeds): by these a σ that matches the "
+        "regularized network could be chosen."
     )
     return table(pd.DataFrame(out, columns=["network", "training noise σ", "validation accuracy, %"]), caption)
 

@@ -1,17 +1,17 @@
 """What the records are: their cost, their state, where they come from."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from bioinspired import plan, studies
-from bioinspired.assessment import data_of
 from bioinspired.chapter import Chapter
 from bioinspired.records import Record, open_store
 from bioinspired.tables.layout import table
-from bioinspired.trials import Scale
+from bioinspired.trials import Scale, Study
 
 
 def cost(chapter: Chapter) -> Styler:
@@ -35,18 +35,24 @@ def cost(chapter: Chapter) -> Styler:
 def status(store: str, scale: Scale) -> pd.DataFrame:
     """Units of every study at a scale: how many are done, missing, stale, damaged, and what makes the missing ones.
 
-    A study on its own data set, and on each other one that there are records of.
+    A study on its own data set, and on each other one that there are records of; a row for each data set in it.
     """
     place = open_store(scale, store)
     rows = []
     for name in studies.NAMES:
         for study in plan.shown(name, place):
-            found = [unit.state for unit in plan.units(study, place)]
-            counts = {state: found.count(state) for state in ("done", "missing", "stale", "damaged")}
-            lacking = counts["missing"] + counts["damaged"]
-            row = {"study": name, "data": data_of(study), "units": len(found)}
-            rows.append(row | counts | {"to make the rest": plan.command(study) if lacking else ""})
+            states: dict[str, list[str]] = defaultdict(list)
+            for unit in plan.units(study, place):
+                states[unit.trial.network.data.name].append(unit.state)
+            rows += [_state(study, data, found) for data, found in states.items()]
     return pd.DataFrame(rows)
+
+
+def _state(study: Study, data: str, states: Sequence[str]) -> dict[str, object]:
+    counts = {state: states.count(state) for state in ("done", "missing", "stale", "damaged")}
+    lacking = counts["missing"] + counts["damaged"]
+    row = {"study": study.name, "data": data, "units": len(states)}
+    return row | counts | {"to make the rest": plan.command(study) if lacking else ""}
 
 
 def provenance(store: str, scale: Scale) -> pd.DataFrame:

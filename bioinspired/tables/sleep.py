@@ -2,22 +2,26 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
+from bioinspired import keys
 from bioinspired.assessment import data_of
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.claims.statistics import paired as paired_effect
+from bioinspired.holding import UNDEFENDED
 from bioinspired.records import checkout
 from bioinspired.results import Result
+from bioinspired.tables.contrasts import contrast
 from bioinspired.tables.differences import LEVEL, difference, minus
-from bioinspired.tables.layout import NOTHING, SPREAD, badge, number, spread, table
-from bioinspired.trials import Distance
+from bioinspired.tables.layout import NOTHING, SPREAD, badge, interval, number, spread, table
+from bioinspired.trials import Attack, Distance
+from bioinspired.trials.sleep import FGSMScan, SleepSearch
 
 SETS = ("A", "B")
 MEASURES = ("clean", "noise", "blur", "FGSM scan")
@@ -173,33 +177,78 @@ def overshoot(chapter: Chapter) -> Styler:
     return table(pd.DataFrame(shown, columns=columns), f"The released FGSM and scores above one: images, %. {SPREAD}")
 
 
+PARAMETERS = {
+    "sleep": ("rate", "inc", "dec", "β1", "β2", "β3", "α"),
+    "deletion": ("layer 1", "layer 2"),
+    "noise": ("layer 1", "layer 2", "layer 3"),
+}
+"""What is searched, in the order of the search's answer."""
+LENGTHS = (0.05, 0.1, 0.15, 0.2, 0.25)
+DISTORTIONS = ("noise 0.3", "blur 2.5")
+"""Over what the score of a search is the mean: lengths of the FGSM scan, or two distortions."""
+
+
 def searches(chapter: Chapter) -> Styler:
-    """What the searches found on the networks of their own seeds."""
+    """What the searches found on the networks of their own seeds, and what is left of it on the compared networks."""
     shown = []
+    scored: set[tuple[int, int]] = set()
     for result in chapter.results:
         question = result.measurement.question
-        if question.kind != "sleep_search":
+        if not isinstance(question, SleepSearch):
             continue
         values = {name: result.values(name) for name in ("best", "score", "start", "candidates")}
         best, score, start, tried = (values[name] for name in ("best", "score", "start", "candidates"))
         if best is None or score is None or start is None or tried is None:
             continue
+        aim = "attacks" if question.objective == "fgsm" else "distortions"
+        label = f"{'weight noise' if question.name == 'noise' else question.name} for {aim}"
+        scored.add((question.scored, 1 + len(result.source_seeds)))
+        named = zip(PARAMETERS[question.name], best, strict=False)
         shown.append(
             {
-                "what": getattr(question, "name", ""),
-                "for": "attacks" if getattr(question, "objective", "") == "fgsm" else "distortions",
-                "parameters": ", ".join(f"{value:g}" for value in best),
+                "what": question.name,
+                "for": aim,
+                "parameters": ", ".join(f"{name} = {value:g}" for name, value in named),
                 "score, %": f"{score[0]:.1f}",
                 "waking, %": f"{start[0]:.1f}",
                 "candidates": int(tried[0]),
+                "score on test images, %": _score(chapter, label, question.objective),
+                "waking there, %": _score(chapter, UNDEFENDED, question.objective),
             }
         )
-    columns = ["what", "for", "parameters", "score, %", "waking, %", "candidates"]
+    columns = [
+        "what", "for", "parameters", "score, %", "waking, %", "candidates", "score on test images, %",
+        "waking there, %",
+    ]  # fmt: skip
+    on = "".join(f" of {k} networks, {n} images each" for n, k in sorted(scored))
     caption = (
-        "The searches: best parameters, their score on held-out training images of the searched networks, and the "
-        "waking networks' score."
+        f"The searches: best parameters, their score on held-out training images{on}, and the waking networks' score; "
+        "then the same score on the test images of the compared networks, mean over seeds. The score for attacks is "
+        f"the mean over {len(LENGTHS)} lengths of the released FGSM's step, from {LENGTHS[0]:g} to {LENGTHS[-1]:g}, "
+        f"that for distortions the mean over {' and '.join(DISTORTIONS)}."
     )
     return table(pd.DataFrame(shown, columns=columns), caption)
+
+
+def _score(chapter: Chapter, label: str, objective: str) -> str:
+    """What the searches maximise, of a row of the study: on its test images, mean over seeds."""
+    if objective == "fgsm":
+        found = [
+            _at_lengths(r) for r in chapter.results if r.label == label and isinstance(r.measurement.question, FGSMScan)
+        ]
+    else:
+        found = [chapter.rate(label, kind="distortion", name=name) for name in DISTORTIONS]
+    rates = [rate for rate in found if rate is not None]
+    return f"{np.mean(rates):.1f}" if rates and len(rates) == len(found) else NOTHING
+
+
+def _at_lengths(scan: Result) -> float | None:
+    """The mean of a scan's curve over the lengths of the searches; None where it has no curve."""
+    question, curve = scan.measurement.question, scan.values("curve")
+    if curve is None or not isinstance(question, FGSMScan):
+        return None
+    etas = np.linspace(0, float(keys.number(question.largest)), len(curve))
+    return float(np.interp(LENGTHS, etas, curve).mean())
 
 
 def white_box(chapter: Chapter, *, eps: str) -> Styler:
@@ -213,10 +262,58 @@ def white_box(chapter: Chapter, *, eps: str) -> Styler:
         "Square": asked & (frame["name"] == "square"),
         "moved from the waking network": asked & (frame["name"] == "pgd") & (frame["source"] == "standard"),
     }
-    made = {name: spread(frame[chosen], "unconditional") for name, chosen in columns.items()}
+    made = {
+        f"{name}{_images(frame[chosen])}": spread(frame[chosen], "unconditional") for name, chosen in columns.items()
+    }
     labels = list(dict.fromkeys(frame[asked]["label"]))
     shown = pd.DataFrame(made, dtype=str).reindex(labels).fillna(NOTHING).rename_axis("network").reset_index()
-    return table(shown, f"An attacker who has the network, Linf ε = {eps}: accuracy, %, upper bounds. {SPREAD}")
+    caption = (
+        f"An attacker who has the network, Linf ε = {eps}: accuracy, %, upper bounds. {SPREAD} A single seed is the "
+        "first, and the images are the first of the test order: columns on other images or seeds cannot be compared."
+    )
+    return table(shown, caption)
+
+
+def knowing(chapter: Chapter, *, eps: str) -> str:
+    """What PGD leaves of the waking and the slept networks, and AutoAttack of the same images, as a Markdown list."""
+    pgd, auto = (_own(chapter, name, eps) for name in ("pgd", "autoattack"))
+    if not pgd:
+        return "Not measured yet."
+    said = [f"{name} {_rate(pgd, label)}{_against_waking(pgd, label)}" for label, name in STATES.items()]
+    lines = [f"PGD at ε = {eps}, {pgd[0].n:,} images, {len({r.seed for r in pgd})} seeds: {'; '.join(said)}."]
+    both = {(r.label, r.seed) for r in pgd} & {(r.label, r.seed) for r in auto}
+    if both:
+        n = min(r.n for r in (*pgd, *auto))
+        weaker, stronger = ([r for r in found if (r.label, r.seed) in both] for found in (pgd, auto))
+        said = [f"{name} {_rate(stronger, label, n)}, where PGD leaves {_rate(weaker, label, n)}"
+                for label, name in STATES.items()]  # fmt: skip
+        k = len({seed for _, seed in both})
+        lines.append(f"AutoAttack, the first {n} of these images, {k} of these seeds: {'; '.join(said)}.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+STATES = {"standard": "the waking network", "sleep A": "sleep A", "sleep B": "sleep B"}
+
+
+def _own(chapter: Chapter, name: str, eps: str) -> list[Result]:
+    """An attack on the network itself, of the rows of `STATES`."""
+    found = [r for r in chapter.results if r.label in STATES and not r.source]
+    return [r for r in found if isinstance(q := r.measurement.question, Attack) and (q.name, q.eps) == (name, eps)]
+
+
+def _rate(results: Sequence[Result], label: str, n: int | None = None) -> str:
+    """Percent right of the first n images, mean over seeds."""
+    rates = [100 * float(r.correct[:n].mean()) for r in results if r.label == label and r.correct is not None]
+    return f"{np.mean(rates):.1f} %" if rates else "not measured"
+
+
+def _against_waking(results: Sequence[Result], label: str) -> str:
+    found = None if label == UNDEFENDED else contrast(results, label)
+    return "" if found is None else f" (difference to waking {interval(found.mean, *found.interval, 'points')} points)"
+
+
+def _images(rows: pd.DataFrame) -> str:
+    return "" if rows.empty else f", {rows['n'].max():,} images"
 
 
 def cells(chapter: Chapter) -> Styler:

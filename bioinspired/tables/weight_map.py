@@ -10,8 +10,8 @@ from bioinspired.chapter import Chapter
 from bioinspired.claims.verdicts import Word
 from bioinspired.holding import UNDEFENDED
 from bioinspired.results import Result
+from bioinspired.tables.contrasts import Contrast, asked, contrast
 from bioinspired.tables.layout import NOTHING, SPREAD, badge, interval, spread, table
-from bioinspired.tables.weight_map_contrasts import Contrast, asked, contrast
 from bioinspired.trials import Attack, Band, Distance, Rescaled, Shift, Variance
 
 STATEMENTS = {
@@ -39,6 +39,8 @@ WORST_FIRST: tuple[Word, ...] = (
     "partly",
 )
 
+PARTLY_TESTED = "partly tested"
+
 KERNELS = {
     "map alone": ("δ", 1.0, 1.0),
     "smoothing": ("box sum", 9.0, 81.0),
@@ -51,6 +53,9 @@ KERNELS = {
 """By row: the kernel, and its gains at W = 1 in closed form, sum K^2 and (sum K)^2."""
 
 
+EXPLORED = ("sweep", "kernel")
+"""Groups of exploratory rows."""
+
 QUESTIONS = {"clean": "accuracy-unsharp", "uniform noise": "noise-unsharp", "PGD": "attack-unsharp"}
 """What rows are compared by: the questions of the headline claims."""
 
@@ -62,16 +67,26 @@ def statements(chapter: Chapter) -> Styler:
     rows = []
     for statement, claims in STATEMENTS.items():
         word = together([found[claim].verdict.word for claim in claims])
-        note = "" if scaled or "scaled" not in statement else "(of the small network; no scaled-up model here)"
+        shown = badge(word, word) if scaled or "scaled" not in statement else _in_part(word)
         tests = ", ".join(f"{claim}: {found[claim].verdict.text}" for claim in claims)
-        rows.append({"statement of the abstract": statement, "verdict": badge(word, f"{word} {note}"), "tests": tests})
-    caption = "The abstract's statements. Each stands only if all its tests do; one that fails is enough against it."
+        rows.append({"statement of the abstract": statement, "verdict": shown, "tests": tests})
+    caption = (
+        "The abstract's statements. Each stands only if all its tests do; one that fails is enough against it, and one "
+        "that was not tested in full is not supported as a whole."
+    )
     return table(pd.DataFrame(rows), caption)
 
 
 def together(words: Sequence[Word]) -> Word:
     """The verdict on a statement from those on its tests: the worst of them."""
     return next((word for word in WORST_FIRST if word in words), words[0])
+
+
+def _in_part(word: Word) -> str:
+    """The verdict on a statement of which only the small network was tested: at best that it is tested in part."""
+    if word in WORST_FIRST:
+        return badge(word, f"{word} (of the small network; no scaled-up model here)")
+    return badge(PARTLY_TESTED, f"{PARTLY_TESTED} ({word}, of the small network; no scaled-up model here)")
 
 
 def attribution(chapter: Chapter, groups: Iterable[str] = ("variant", "control")) -> Styler:
@@ -101,7 +116,14 @@ def difference(chapter: Chapter, question: str, label: str) -> str:
 
 def sweeps(chapter: Chapter) -> Styler:
     """The exploratory rows, each against the undefended network of the same seed."""
-    return attribution(chapter, ("sweep", "kernel"))
+    return attribution(chapter, EXPLORED)
+
+
+def lacking(chapter: Chapter) -> str:
+    """The exploratory rows of the study that have not been made, as a sentence; "" where all have been."""
+    wanted = dict.fromkeys(trial.label for trial in chapter.study.trials if trial.factors["group"] in EXPLORED)
+    names = [label for label in wanted if label not in {result.label for result in chapter.results}]
+    return f"Not made yet: {'; '.join(names)}." if names else ""
 
 
 def power(chapter: Chapter) -> Styler:
@@ -166,6 +188,12 @@ def attacks(chapter: Chapter) -> Styler:
         out[name] = _spread([r for r in chapter.results if fits(r)])
     everything = [r for r in chapter.results if any(fits(r) for fits in columns.values())]
     out["worst case"] = _worst(everything)
+    auto = [r for r in chapter.results if _is_attack(r, "autoattack", eps)]
+    beside = [r for r in everything if (r.label, r.seed) in {(one.label, one.seed) for one in auto}]
+    n = min((r.n for r in (*auto, *beside)), default=0)
+    if auto:
+        out[f"worst case, {n} images"] = _worst(beside, n)
+        out["with AutoAttack"] = _worst([*beside, *auto], n)
     rescaled = [r for r in chapter.results if isinstance(r.measurement.question, Rescaled)]
     out["median margin"] = _numbers(rescaled, "margin", "{:.1f}")
     out["zero gradients, %"] = _numbers(rescaled, "zero_gradients", "{:.1f}", 100)
@@ -173,8 +201,9 @@ def attacks(chapter: Chapter) -> Styler:
         list(dict.fromkeys(r.label for r in everything if r.label in out["PGD-30, margin"]))
     )
     caption = (
-        f"White-box attacks at ε = {eps} (Linf), accuracy in percent: upper bounds. Worst case per image over the "
-        f"columns before it. {SPREAD}"
+        f"White-box attacks at ε = {eps} (Linf), accuracy in percent: upper bounds. Worst case per image: over the "
+        "columns before it on all images and seeds, then on the images and seeds that AutoAttack saw, without it and "
+        f"with it. {SPREAD}"
     )
     return table(frame.fillna(NOTHING).rename_axis("network").reset_index(), caption)
 
@@ -301,12 +330,13 @@ def _mean(results: Sequence[Result]) -> str:
     return next(iter(_spread(results)), NOTHING)
 
 
-def _worst(results: Sequence[Result]) -> "pd.Series[str]":
-    """Per label, over the images that every attack of a seed saw, those that held out against all of them."""
+def _worst(results: Sequence[Result], most: int | None = None) -> "pd.Series[str]":
+    """Per label, of the images that every attack of a seed saw, at most `most`, those that held out against all."""
     rows = []
     for label, seed in dict.fromkeys((r.label, r.seed) for r in results):
         bits = [r.correct for r in results if (r.label, r.seed) == (label, seed) and r.correct is not None]
         n = min((len(one) for one in bits), default=0)
+        n = n if most is None else min(n, most)
         if n:
             held = np.logical_and.reduce([one[:n] for one in bits])
             rows.append({"label": label, "seed": seed, "rate": 100.0 * float(held.mean())})

@@ -1,4 +1,4 @@
-"""One row of the chapter on the Weight Map layer against the undefended network, seed by seed.
+"""One row against the undefended network, seed by seed: for the Weight Map layer, and for sleep under attack.
 
 Networks of one seed share their initial weights and the order of their images, so differences are paired. Intervals
 are of 95 %, of both seeds and images, and not corrected for the number of rows: this is exploration; the headline
