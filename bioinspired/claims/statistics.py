@@ -34,11 +34,14 @@ class Effect:
         mean: of the difference, in its unit.
         groups: one group of paired differences, or two independent groups.
         image_variance: s_img^2 / n, in the unit squared.
+        image_freedom: degrees of freedom of the image variance, n - 1; None, as for verdicts, gives the whole standard
+            error those of the seeds, which is wider.
     """
 
     mean: float
     groups: tuple[Group, ...]
     image_variance: float
+    image_freedom: int | None = None
 
     @property
     def k(self) -> int:
@@ -52,8 +55,12 @@ class Effect:
 
     @property
     def freedom(self) -> float:
-        """Degrees of freedom: k - 1 for pairs, Welch and Satterthwaite's for two groups."""
-        return float(freedom([(group.variance, np.array([float(group.k)])) for group in self.groups])[0])
+        """Degrees of freedom: k - 1 for pairs; Welch and Satterthwaite's for two groups, and with images."""
+        groups = [(group.variance, np.array([float(group.k)])) for group in self.groups]
+        if self.image_freedom is not None:
+            k = self.image_freedom + 1
+            groups.append((self.image_variance * k, np.array([float(k)])))
+        return float(freedom(groups)[0])
 
     def reach(self, tail: float) -> float:
         """Half the width of an interval that leaves `tail` on each side: t(1 - tail) x SE."""

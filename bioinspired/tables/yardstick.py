@@ -1,7 +1,7 @@
 """Every chapter's defense under one threat model: Linf, the attacker has the network, the worst case per image."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -53,8 +53,9 @@ class Yardstick:
     def contrasts(self) -> pd.DataFrame:
         """Defended minus rival at each ε with its interval, in points, over the attacks that both met.
 
-        Columns: study, label, rival, eps, strength, mean, low, high. The intervals are 95 % over seeds and images,
-        corrected for all contrasts of a defense. Only where both have three seeds.
+        Columns: study, label, rival, eps, strength, mean, low, high. The intervals are 95 % over seeds and images, with
+        degrees of freedom of both (Satterthwaite), corrected for all contrasts of a defense. Only where both have three
+        seeds.
         """
         frame = pd.DataFrame([row for chapter in self.chapters for row in _contrasts(chapter)], columns=CONTRASTS)
         return frame.astype({"strength": float, "mean": float, "low": float, "high": float})
@@ -188,7 +189,7 @@ def _contrasts(chapter: Chapter) -> Iterable[dict[str, object]]:
             if (one := _evidence(chapter, tried, label, rival, level)) is not None
         }
         for (rival, eps), one in evidence.items():
-            effect = one.effect()
+            effect = replace(one.effect(), image_freedom=one.n - 1)
             low, high = effect.interval(TAIL / len(evidence))
             same = {"study": chapter.study.name, "label": label, "rival": rival, "eps": eps}
             yield same | {"strength": float(number(eps)), "mean": effect.mean, "low": low, "high": high}

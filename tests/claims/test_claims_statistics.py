@@ -1,6 +1,7 @@
 """Intervals against scipy's own tests, published values and simulation."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,17 @@ def test_unpaired_interval_is_welchs_also_for_unequal_groups():
     assert effect.interval(0.05) == pytest.approx((interval.low, interval.high))
     assert effect.freedom == pytest.approx(expected.df)
     assert effect.k == 3
+
+
+def test_images_bring_their_own_freedom_where_they_may():
+    seeds = statistics.paired((9.0, 10.0, 11.0), image_variance=25.0)
+    assert seeds.freedom == 2, "the verdicts' rule: that of the seeds"
+    both = replace(seeds, image_freedom=99)
+    parts = 1.0 / 3, 25.0
+    assert both.freedom == pytest.approx(sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 99))
+    assert both.error == seeds.error
+    alike = statistics.paired((10.0, 10.0, 10.0), image_variance=4.0)
+    assert replace(alike, image_freedom=99).freedom == pytest.approx(99), "nothing varies but the images"
 
 
 def test_groups_without_spread_have_the_freedom_of_the_smaller_one():
