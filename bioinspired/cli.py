@@ -1,4 +1,4 @@
-"""The command line: `bioinspired book | run | status | verify | claims | data | attack | check`."""
+"""The command line: `bioinspired book | bundle | run | status | verify | claims | data | attack | check`."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -60,6 +61,23 @@ def book(
         else:
             make(wanted, place, workers=workers)
         build(store=place, dataset=dataset, only=chosen if only else (), say=_say)
+
+
+@app.command()
+def bundle(
+    target: Annotated[Path, typer.Argument(help="The archive to write, such as book.tar.gz.")],
+    scale: ScaleOption = "laptop",
+    dataset: DatasetOption = "",
+    store: StoreOption = "",
+    workers: Annotated[int, typer.Option(min=1, help="Processes, one torch thread each.")] = 2,
+) -> None:
+    """Bring the book up to date and pack it into one file: pages, executed notebooks, records, checksums."""
+    from bioinspired.bundle import check, pack
+
+    check(target)
+    book(scale=scale, dataset=dataset, store=store, workers=workers)
+    digest = pack(target, store=open_store(scale, store))
+    _say(f"{target}: {target.stat().st_size / 2**20:.1f} MiB, sha256 {digest}")
 
 
 @app.command()

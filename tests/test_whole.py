@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 
 import pytest
 
 from bioinspired import studies
 from bioinspired.book import build
+from bioinspired.bundle import pack
 from bioinspired.records import Store, checkout
 
 ROOT = checkout()
@@ -62,3 +64,12 @@ def test_a_second_build_executes_and_renders_nothing(built):
     build(store=store, root=root, say=said.append)
     assert page.stat().st_mtime_ns == before
     assert not [line for line in said if line.startswith(("Executing", "Rendering"))]
+
+
+def test_the_book_is_packed_with_its_records(built, tmp_path):
+    root, store, *_ = built
+    pack(tmp_path / "book.tar.gz", store=store, root=root)
+    with tarfile.open(tmp_path / "book.tar.gz") as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"html/index.html", "html/papers/dim.html", "notebooks/glance.ipynb"} <= names
+    assert {f"records/{path.name}" for path in store.folder.glob("*.json")} <= names
