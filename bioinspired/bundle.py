@@ -1,11 +1,11 @@
 """The book in one file, to deposit and to cite: pages, executed notebooks, the records behind them, licences.
 
-    bioinspired-VERSION-SCALE/
-        MANIFEST.json   version, commit, scale, package versions; every file with its size and sha256
-        html/           the rendered book; index.html is its first page
-        notebooks/      the notebooks as they were executed
-        records/        the records that the pages show
-        CITATION.cff  LICENSE  LICENSE-book
+bioinspired-VERSION-SCALE/
+    MANIFEST.json   version, commit, scale, package versions; every file with its size and sha256
+    html/           the rendered book; index.html is its first page
+    notebooks/      the notebooks as they were executed
+    records/        the records that the pages show
+    CITATION.cff  LICENSE  LICENSE-book
 """
 
 import gzip

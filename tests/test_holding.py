@@ -8,12 +8,12 @@ from filled import fill, first, is_clean
 
 from bioinspired import studies
 from bioinspired.assessment import assess
-from bioinspired.holding import Attacks, held
 from bioinspired.keys import key
 from bioinspired.records import Store, pack
 from bioinspired.results import read
 from bioinspired.trials import Attack
 from bioinspired.trials.dim import Direct, Member
+from bioinspired.worst_case import Attacks, held
 
 SEEDS = (0, 1, 2, 3, 4)
 LINF = ("linf", "0.3")

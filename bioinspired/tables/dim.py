@@ -7,13 +7,13 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from bioinspired.chapter import Chapter
-from bioinspired.holding import Attacks, held
 from bioinspired.keys import Strength, number
 from bioinspired.records import Bits
 from bioinspired.results import Result
 from bioinspired.tables.layout import NOTHING, SPREAD, spread, table, with_interval
 from bioinspired.trials import Attack, Measurement, Question, Trial
 from bioinspired.trials.dim import Direct, LogitScale, NearestNeighbour
+from bioinspired.worst_case import Attacks, held
 
 NORMS = ("linf", "l2", "l0")
 WORDS = {"linf": "Linf", "l2": "L2", "l0": "L0"}

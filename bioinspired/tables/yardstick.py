@@ -14,7 +14,7 @@ from bioinspired.claims import Evidence, load
 from bioinspired.claims.declarations import MARGINS
 from bioinspired.claims.statistics import image_deviation
 from bioinspired.claims.verdicts import SEEDS_FOR_A_PROVISIONAL_VERDICT
-from bioinspired.holding import BASELINES, UNDEFENDED, Attacks, Level, alike, held
+from bioinspired.holding import BASELINES, UNDEFENDED, alike
 from bioinspired.keys import number
 from bioinspired.records import Bits
 from bioinspired.results import Result
@@ -22,6 +22,7 @@ from bioinspired.tables.claims import speaks_of_an_attacker
 from bioinspired.tables.layout import NOTHING, SPREAD, interval, link, spread, table
 from bioinspired.tables.networks import attack_name, trained_on
 from bioinspired.trials import Attack, Clean
+from bioinspired.worst_case import Attacks, Level, held
 
 NORM = "linf"
 CLEAN = "0"
