@@ -21,6 +21,7 @@ from bioinspired.errors import UserError
 from bioinspired.records import Store, open_store
 from bioinspired.results import Result, read, strength
 from bioinspired.trials import Attack, Gallery, Scale, Study
+from bioinspired.worst_case import Attacks
 
 READ_ONLY = "BIOINSPIRED_READ_ONLY"
 
@@ -63,6 +64,11 @@ class Chapter:
     def assessments(self) -> list[Assessment]:
         """The headline claims, judged."""
         return assess(self.study, self.store)
+
+    @cached_property
+    def attacks(self) -> Attacks:
+        """The attacks of somebody who has the network, for worst cases per image."""
+        return Attacks(self.results, white=True)
 
     @cached_property
     def units(self) -> list[plan.Unit]:

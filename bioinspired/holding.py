@@ -12,7 +12,7 @@ from bioinspired.claims.statistics import image_deviation
 from bioinspired.keys import strength
 from bioinspired.results import Result
 from bioinspired.trials import Clean, Study
-from bioinspired.worst_case import Attacks, Level
+from bioinspired.worst_case import Attacks, Level, parts
 
 Access = Literal["the paper's", "white box"]
 UNDEFENDED = "standard"
@@ -69,10 +69,8 @@ def _is_moved(result: Result) -> bool:
 def _own(endpoint: Endpoint) -> Level | None:
     """The ball of a claim's endpoint; None where it has none."""
     if endpoint.question == "direct":
-        sizes = dict(part.split(" ") for part in endpoint.name.split(", "))
-        return (
-            (endpoint.metric, strength(sizes[endpoint.metric])) if endpoint.metric in sizes else ("all", endpoint.name)
-        )
+        balls = dict(parts(endpoint.name))
+        return (endpoint.metric, balls[endpoint.metric]) if endpoint.metric in balls else ("all", endpoint.name)
     if endpoint.question == "attack" and endpoint.eps is not None:
         return endpoint.norm or "linf", strength(endpoint.eps)
     return None

@@ -15,7 +15,7 @@ BALLS = ("attack", "rescaled", "feature_attack", "adaptive", "logit_scale")
 42 members and direct attacks ask it in several norms at once."""
 
 Level = tuple[str, str]
-"""A norm and a strength in it, such as ("linf", "0.1"); ("all", ...) are thresholds in three norms at once."""
+"""A norm and a strength in it, such as ("linf", "0.1"); ("all", "linf 0.3, l2 1.5, l0 12") are three balls at once."""
 
 
 def held(result: Result) -> dict[Level, Bits]:
@@ -31,6 +31,11 @@ def held(result: Result) -> dict[Level, Bits]:
     if asked.kind not in BALLS:
         return {}
     return {(getattr(asked, "norm", "linf"), strength(getattr(asked, "eps", "0"))): result.correct}
+
+
+def parts(name: str) -> list[Level]:
+    """The balls that stand in the name of several at once."""
+    return [(norm, strength(size)) for norm, size in (part.split(" ") for part in name.split(", "))]
 
 
 def _spelled(asked: Direct | Member) -> str:
@@ -64,12 +69,15 @@ class Attacks:
         """Per seed, the images that held out against every attack that saw them, in this ball and in smaller ones.
 
         The images and seeds are those that direct attacks saw; where there are none, the images that every attack saw
-        which all seeds met; of a single seed all. An attack on fewer images counts on those.
+        which all seeds met; of a single seed all. An attack on fewer images counts on those. In several balls at once
+        an image holds out that does so in each.
 
         Args:
             label, level: whose, and in which ball.
             among: of these attacks only; None: of all.
         """
+        if level[0] == "all":
+            return _in_each([self.worst(label, part, among) for part in parts(level[1])])
         here = self._chosen(self._by.get((label, level), []), among)
         within = self._chosen(self._within(label, level), among)
         n = _images([result for result, _ in here])
@@ -86,7 +94,7 @@ class Attacks:
     def _within(self, label: str, level: Level) -> list[tuple[Result, Bits]]:
         norm, size = level
         if norm == "all":
-            return self._by.get((label, level), [])
+            return [pair for part in parts(size) for pair in self._within(label, part)]
         levels = [found for found in self.levels if found[0] == norm and number(found[1]) <= number(size)]
         return [pair for found in levels for pair in self._by.get((label, found), [])]
 
@@ -94,6 +102,12 @@ class Attacks:
         self, pairs: list[tuple[Result, Bits]], among: Collection[tuple[int, str, str]] | None
     ) -> list[tuple[Result, Bits]]:
         return [pair for pair in pairs if among is None or _question(pair[0]) in among]
+
+
+def _in_each(found: Sequence[dict[int, Bits]]) -> dict[int, Bits]:
+    seeds = set.intersection(*(set(worst) for worst in found))
+    n = min((len(worst[seed]) for worst in found for seed in seeds), default=0)
+    return {seed: np.logical_and.reduce([worst[seed][:n] for worst in found]) for seed in sorted(seeds)}
 
 
 def _images(results: Sequence[Result]) -> int:

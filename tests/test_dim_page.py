@@ -18,6 +18,7 @@ from bioinspired.records import Store, pack
 from bioinspired.studies import dim
 from bioinspired.tables import dim as tables
 from bioinspired.tables import dim_members, dim_reconstructions
+from bioinspired.trials import Clean
 from bioinspired.trials.dim import Closest, Direct, InternalErrors, LogitScale, Member
 
 RIVALS = dim_reconstructions.RIVALS
@@ -110,6 +111,16 @@ def full(tmp_path_factory, study):
     fill(store, study, share, n=N)
     complete(store, study)
     return chapter.Chapter(study, store)
+
+
+@pytest.fixture(scope="module")
+def directly(full):
+    """The same page with nothing but clean images and direct attacks."""
+    trials = [
+        dataclasses.replace(t, measurements=tuple(m for m in t.measurements if isinstance(m.question, Clean | Direct)))
+        for t in full.study.trials
+    ]
+    return chapter.Chapter(dataclasses.replace(full.study, trials=tuple(trials)), full.store)
 
 
 @pytest.fixture(scope="module")
@@ -298,14 +309,17 @@ def test_medians_are_over_all_seeds_and_readable(each, median):
     assert dim_members._median([np.array([1.0, np.inf, np.inf])]) is None
 
 
-def test_a_reconstruction_is_chosen_by_held_out_images_and_compared_with_each_rival(full):
-    assert dim_reconstructions.chosen(full) == ["K1 code"]
-    text = dim_reconstructions.answer(full)
+def test_a_reconstruction_is_chosen_by_held_out_images_and_compared_with_each_rival(directly):
+    assert dim_reconstructions.chosen(directly) == ["K1 code"]
+    text = dim_reconstructions.answer(directly)
     assert text.startswith("**No.** In all three norms at once, and in the mean over the norms too, no reconstruction ")
     assert "even the best on the test images is worse than *pgd-trained*, and *K1 code*, chosen on held-out" in text
     assert "images, is better than *Binary CNN* and *class PCA*." in text
     assert "3 reconstructions were measured" in text
-    assert "on 200 test images. In all three norms at once between 30.0 % and 50.0 % stand, most for *K1 code*." in text
+    assert (
+        "the direct ones on each of 200 test images. In all three norms at once between 30.0 % and 50.0 % stand, most for *K1 code*."
+        in text
+    )
     assert "Chosen by that mean on 100 images that training held out: *K1 code*, with 70.0 % there." in text
     assert "*DIM* has 40.0 %, a difference of +30.0 points" in text
     assert "Clean images answered right: *K1 code* 80.0 %, *DIM* 80.0 %." in text
@@ -325,10 +339,10 @@ def verdict(page, monkeypatch, words):
     return dim_reconstructions.answer(page).partition(".")[0]
 
 
-def test_yes_needs_every_rival_and_no_a_better_one(full, monkeypatch):
-    assert verdict(full, monkeypatch, dict.fromkeys(RIVALS, "better")) == "**Yes"
-    assert verdict(full, monkeypatch, {"pgd-trained": "worse", "class PCA": "better"}) == "**No"
-    assert verdict(full, monkeypatch, {"class PCA": "better"}) == "**Not shown"
+def test_yes_needs_every_rival_and_no_a_better_one(directly, monkeypatch):
+    assert verdict(directly, monkeypatch, dict.fromkeys(RIVALS, "better")) == "**Yes"
+    assert verdict(directly, monkeypatch, {"pgd-trained": "worse", "class PCA": "better"}) == "**No"
+    assert verdict(directly, monkeypatch, {"class PCA": "better"}) == "**Not shown"
 
 
 def test_where_all_are_alike_none_is_called_the_best():
@@ -338,19 +352,21 @@ def test_where_all_are_alike_none_is_called_the_best():
     )
 
 
-def test_ties_on_the_test_images_are_named(full, monkeypatch):
-    standing = dim_reconstructions.reconstructions(full).assign(all=0.0)
+def test_ties_on_the_test_images_are_named(directly, monkeypatch):
+    standing = dim_reconstructions.reconstructions(directly).assign(all=0.0)
     monkeypatch.setattr(dim_reconstructions, "reconstructions", lambda chapter: standing)
-    assert "; on the test images all are alike." in dim_reconstructions.answer(full)
+    assert "; on the test images all are alike." in dim_reconstructions.answer(directly)
 
 
-def test_ties_among_reconstructions_are_named(full, monkeypatch):
-    monkeypatch.setattr(dim_reconstructions, "_held_out", lambda chapter, label: None if label in RIVALS else 40.0)
-    assert dim_reconstructions.chosen(full) == ["DIM", "K1 code", "K9 noise"]
-    assert "held out: *DIM*, *K1 code*, *K9 noise*, with 40.0 % there." in dim_reconstructions.answer(full)
+def test_ties_among_reconstructions_are_named(directly, monkeypatch):
+    monkeypatch.setattr(
+        dim_reconstructions, "_held_out", lambda result: None if result.label in RIVALS else np.full(9, 40.0)
+    )
+    assert dim_reconstructions.chosen(directly) == ["DIM", "K1 code", "K9 noise"]
+    assert "held out: *DIM*, *K1 code*, *K9 noise*, with 40.0 % there." in dim_reconstructions.answer(directly)
 
 
-def test_a_choice_on_few_images_is_called_noise(full, monkeypatch):
+def test_a_choice_on_few_images_is_called_noise(directly, monkeypatch):
     """K1 does better on two images of twenty."""
     each = {"K1 code": first(0.5, 20), "DIM": first(0.4, 20)}
     standing = dim_reconstructions._standing
@@ -359,17 +375,25 @@ def test_a_choice_on_few_images_is_called_noise(full, monkeypatch):
         return 100.0 * each[label][None] if which == "held out" and label in each else standing(chapter, label, which)
 
     monkeypatch.setattr(dim_reconstructions, "_standing", of)
-    text = dim_reconstructions.answer(full)
+    text = dim_reconstructions.answer(directly)
     assert "on 20 images that training held out: *K1 code*, with 50.0 % there. *DIM* has 40.0 %" in text
     assert "2 of the other 2 are not told apart from *K1 code* on so few images" in text
 
 
-def test_nothing_standing_on_both_sides_leaves_what_the_rule_of_three_allows(monkeypatch, full):
+def test_nothing_standing_on_both_sides_leaves_what_the_rule_of_three_allows(monkeypatch, directly):
     monkeypatch.setattr(dim_reconstructions, "_standing", seeds_of({"a": [0.0], "b": [0.0]}))
-    gap, low, high = dim_reconstructions.interval(full, "a", "b", "all")
+    gap, low, high = dim_reconstructions.interval(directly, "a", "b", "all")
     reach = 1.96 * (2 * statistics.accuracy_variance(0, N)) ** 0.5
     assert (gap, low, high) == pytest.approx((0, -reach, reach), rel=1e-3)
     assert reach > 2
+
+
+def test_every_attack_of_the_page_counts_for_reconstructions_and_rivals(full, directly):
+    """DDN finds the first half of the images at a size of 1, within the threshold of L2; all change ten values."""
+    alone, all_of_them = (dim_reconstructions.reconstructions(page).set_index("label") for page in (directly, full))
+    assert alone.loc["pgd-trained", ["linf", "l2", "l0", "all"]].tolist() == [60, 70, 60, 60]
+    assert all_of_them.loc["pgd-trained", ["linf", "l2", "l0", "all"]].tolist() == [60, 20, 0, 0]
+    assert alone.loc["K1 code", "all"] == all_of_them.loc["K1 code", "all"] == 50
 
 
 def test_models_only_is_a_reconstruction_that_is_not_chosen(tmp_path):

@@ -10,9 +10,10 @@ Rows, by how many seeds they are trained with:
 Every row is asked: clean images, Gaussian noise, and which images stand against direct attacks, norm by norm and in
 all three. Main rows and controls besides: PGD on the margin over epsilon, at full scale also at a smaller radius in L2.
 Rows of `member_rows` on the first seed (main rows and controls on every seed at full scale): each of the 42. Rows of
-`auto_rows` and `checked_rows` on the first seed: AutoAttack; the checks. DIM and the knobs: direct attacks on images
-that training held out, by which a reconstruction is chosen. DIM, once: the logit scale, attacks that know it, direct
-attacks with more steps and restarts, SPSA, transfer, errors class by class. The networks that the page shows: their
+`auto_rows`, `longer_rows`, `checked_rows` on the first seed: AutoAttack; direct attacks with more steps and restarts;
+the checks. DIM and the knobs: direct attacks on images
+that training held out, by which a reconstruction is chosen. DIM, once: the logit scale, attacks that know it, SPSA,
+transfer, errors class by class. The networks that the page shows: their
 closest adversarial images.
 
 The 42 in three groups, by the passes that they take (n images, by seeds; L: at laptop scale, F: at full scale):
@@ -161,6 +162,7 @@ class Setting:
     auto_images: int
     auto_rows: tuple[str, ...] = ("DIM",)
     longer: int = 0
+    longer_rows: tuple[str, ...] = ("DIM",)
     checked: int
     checked_rows: tuple[str, ...] = ("DIM",)
     checked_norms: tuple[Literal["linf", "l2"], ...] = ("linf",)
@@ -241,8 +243,9 @@ MNIST = Setting(
     member_images=(1_000, 200, 50),
     every_seed=True,
     auto_images=200,
-    auto_rows=("standard", "DIM", "pgd-trained", "Binary CNN", "class PCA"),
+    auto_rows=("standard", "DIM", "pgd-trained", "Binary CNN", "class PCA", "binary DIM"),
     longer=50,
+    longer_rows=("DIM", "pgd-trained", "binary DIM"),
     checked=100,
     checked_rows=("DIM", "pgd-trained"),
     checked_norms=("linf", "l2"),
@@ -378,6 +381,8 @@ def _questions(setting: Setting, row: Row, seed: int) -> tuple[Measurement, ...]
     first = seed == row.seeds[0]
     if first and row.label in setting.auto_rows:
         asked += _autoattack(setting)
+    if first and row.label in setting.longer_rows:
+        asked += _longer(setting, direct)
     if first and row.label in setting.checked_rows:
         asked += _checks(setting, seed)
     if setting.every_seed or (first and row.label in setting.member_rows):
@@ -412,6 +417,13 @@ def _autoattack(setting: Setting) -> list[Measurement]:
         return []
     attacks = [Attack(name="autoattack", eps=eps, norm=norm) for norm, eps in _balls(setting).items()]
     return [Measurement(question=attack, images=Images(n=setting.auto_images)) for attack in attacks]
+
+
+def _longer(setting: Setting, direct: Direct) -> list[Measurement]:
+    if not setting.longer:
+        return []
+    longer = replace(direct, steps=LONG_STEPS, restarts=MANY_RESTARTS, starts=MANY_RESTARTS, targeted=False)
+    return [Measurement(question=longer, images=Images(n=setting.longer))]
 
 
 def _checks(setting: Setting, seed: int) -> list[Measurement]:
@@ -474,7 +486,4 @@ def _once(setting: Setting, seed: int) -> tuple[Measurement, ...]:
         for norm, eps in _balls(setting).items():
             walk = Adaptive(name="nearest start", norm=norm, eps=eps, steps=HOPS)
             asked.append(Measurement(question=walk, images=small))
-    if setting.longer:
-        longer = replace(setting.direct, steps=LONG_STEPS, restarts=MANY_RESTARTS, starts=MANY_RESTARTS, targeted=False)
-        asked.append(Measurement(question=longer, images=Images(n=setting.longer)))
     return tuple(asked)

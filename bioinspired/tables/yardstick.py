@@ -161,7 +161,7 @@ def _levels(attacks: Attacks) -> list[Level]:
 
 
 def _rows(chapter: Chapter) -> Iterable[dict[str, object]]:
-    defended, tried = _claimed(chapter), Attacks(chapter.results, white=True)
+    defended, tried = _claimed(chapter), chapter.attacks
     for label in _labels(chapter):
         same = {"study": chapter.study.name, "label": label, "defense": label in defended}
         worst = {level[1]: found for level in _levels(tried) if (found := tried.worst(label, level))}
@@ -181,7 +181,7 @@ def _row(seed: int, eps: str, bits: Bits) -> dict[str, object]:
 
 
 def _contrasts(chapter: Chapter) -> Iterable[dict[str, object]]:
-    tried = Attacks(chapter.results, white=True)
+    tried = chapter.attacks
     for label in _claimed(chapter):
         evidence = {
             (rival, level[1]): one
