@@ -11,9 +11,9 @@ Every row is asked: clean images, Gaussian noise, and which images stand against
 all three. Main rows and controls besides: PGD on the margin over epsilon, at full scale also at a smaller radius in L2.
 Rows of `member_rows` on the first seed (main rows and controls on every seed at full scale): each of the 42. Rows of
 `auto_rows`, `longer_rows`, `checked_rows` on the first seed: AutoAttack; direct attacks with more steps and restarts;
-the checks. DIM and the knobs: direct attacks on images that training held out, by which a reconstruction is chosen. DIM,
-once: the logit scale, attacks that know it, SPSA, transfer, errors class by class. The networks that the page shows:
-their closest adversarial images.
+the checks. DIM and the knobs: direct attacks on images that training held out, by which a reconstruction is chosen.
+DIM, once: the logit scale, attacks that know it, SPSA, transfer, errors class by class. The networks that the page
+shows: their closest adversarial images.
 
 The 42 in three groups, by the passes that they take (n images, by seeds; L: at laptop scale, F: at full scale):
 
