@@ -190,3 +190,17 @@ def test_the_papers_access_knows_no_network_with_the_defense(tmp_path):
     fill(store, study, share, n=None)
     found = next(a for a in assess(study, store) if a.headline.id == "transfer")
     assert found.paper_access.at_eps[0] == pytest.approx(0), "surrogates of the same recipe are no access of the paper"
+
+
+def test_an_attack_in_one_norm_counts_where_an_image_has_to_stand_in_all(store, study):
+    def is_pgd(asked):
+        question = asked.question
+        return isinstance(question, Attack) and not asked.sources and (question.norm, question.eps) == LINF
+
+    share = standing({"DIM": 1, "standard": 1})
+    fill(store, study, lambda trial, asked: 0.05 if trial.label == "DIM" and is_pgd(asked) else share(trial, asked))
+    for label in ("DIM", "standard"):
+        by_norm(store, study, label, (0.5, 0.5, 0.5), is_direct)
+    gaps = {a.headline.id: a.white_box.at_eps[0] for a in assess(study, store) if a.headline.defended == "DIM"
+            and a.headline.id in ("linf", "l2", "overall-pgd")}  # fmt: skip
+    assert gaps == pytest.approx({"linf": -45, "l2": 0, "overall-pgd": -45})
