@@ -20,6 +20,7 @@ from bioinspired.trials import (
     Attack,
     Checked,
     Direct,
+    Flips,
     Distance,
     Gallery,
     LogitScale,
@@ -126,6 +127,8 @@ def measuring_passes(question: Measurement) -> float:
         return _passes_of(attack)
     if isinstance(attack, Direct):
         return _passes_of_direct(attack)
+    if isinstance(attack, Flips):
+        return attack.rounds * (attack.tried + 2.0) * CLASSES / 2
     if not isinstance(attack, Attack):
         # A chapter's own kind: one pass, or with steps two passes a step.
         return max(1.0, 2.0 * float(getattr(attack, "steps", 0)))

@@ -8,11 +8,11 @@ import numpy as np
 from bioinspired.keys import number, strength
 from bioinspired.records import Bits
 from bioinspired.results import Result
-from bioinspired.trials import Direct, Member
+from bioinspired.trials.dim import Direct, Flips, Member
 
 BALLS = ("attack", "rescaled", "feature_attack", "adaptive", "logit_scale")
 """Kinds of questions that ask which images hold out against an attack within `eps`, in Linf where no norm is given; the
-42 members and direct attacks ask it in several norms at once."""
+42 members, direct attacks and flips ask it in several norms at once."""
 
 Level = tuple[str, str]
 """A norm and a strength in it, such as ("linf", "0.1"); ("all", "linf 0.3, l2 1.5, l0 12") are three balls at once."""
@@ -23,7 +23,7 @@ def held(result: Result) -> dict[Level, Bits]:
     asked = result.measurement.question
     if result.measurement.images.split != "test" or result.correct is None:
         return {}
-    if isinstance(asked, Direct | Member):
+    if isinstance(asked, Direct | Flips | Member):
         found = {level: bits for level in asked.balls if (bits := result.bits(level[0])) is not None}
         if len(found) == len(asked.balls):
             found["all", _spelled(asked)] = np.logical_and.reduce(list(found.values()))
@@ -38,7 +38,7 @@ def parts(name: str) -> list[Level]:
     return [(norm, strength(size)) for norm, size in (part.split(" ") for part in name.split(", "))]
 
 
-def _spelled(asked: Direct | Member) -> str:
+def _spelled(asked: Direct | Flips | Member) -> str:
     return f"linf {asked.linf}, l2 {asked.l2}, l0 {asked.l0}"
 
 

@@ -27,8 +27,8 @@ The grid at `full`, on MNIST with widths as in SMALL, in rows x seeds; direct at
     core   main 4 x 5, controls 4 x 5, fixed 2 x 1, knobs 16 x 1
     wide   knobs 16 x 4 more seeds, the wide DIM x 5, trained twice as long
 
-A network behind a threshold or a steep step is attacked through several slopes in its place besides; one that draws
-noise, through the mean over draws.
+A network behind a threshold or a steep step is attacked through several slopes in its place besides, behind a threshold
+at full scale also by flips of single values; one that draws noise, through the mean over draws.
 """
 
 from collections.abc import Mapping
@@ -66,6 +66,7 @@ from bioinspired.trials.dim import (
     Closest,
     DenoisedCNN,
     Direct,
+    Flips,
     InternalErrors,
     LogitScale,
     Member,
@@ -152,6 +153,7 @@ class Setting:
     direct: Direct
     images: int
     slopes: tuple[Strength, ...]
+    flips: bool = False
     draws: int = 10
     members: Scale
     member_images: tuple[int, int, int]
@@ -238,6 +240,7 @@ MNIST = Setting(
     direct=Direct(targeted=True, pointwise=True, restarts=3, queries=5_000),
     images=200,
     slopes=("0.03", "0.1", "0.3"),
+    flips=True,
     members="full",
     member_images=(1_000, 200, 50),
     every_seed=True,
@@ -378,6 +381,8 @@ def _questions(setting: Setting, row: Row, seed: int) -> tuple[Measurement, ...]
     asked += [Measurement(question=_margin(setting, eps), images=few) for eps in setting.epsilons]
     asked += [Measurement(question=_margin(setting, eps, "l2"), images=few) for eps in setting.shorter]
     first = seed == row.seeds[0]
+    if setting.flips and _is_behind_a_threshold(row.defense):
+        asked.append(Measurement(question=Flips(linf=setting.linf, l2=setting.l2, l0=setting.l0), images=few))
     if first and row.label in setting.auto_rows:
         asked += _autoattack(setting)
     if first and row.label in setting.longer_rows:
@@ -393,13 +398,17 @@ def _questions(setting: Setting, row: Row, seed: int) -> tuple[Measurement, ...]
 
 def _direct(setting: Setting, defense: Defense | None) -> Direct:
     """The direct attacks in all norms, with what a defense's thresholds or randomness call for."""
-    if isinstance(defense, BinaryInput) or (isinstance(defense, DIM) and defense.binarized == "before"):
+    if _is_behind_a_threshold(defense):
         return replace(setting.direct, widths=setting.slopes)
     if isinstance(defense, DIM) and defense.binarized == "inside":
         return replace(setting.direct, widths=SOFTER)
     if isinstance(defense, DIM) and defense.test_noise != "0":
         return replace(setting.direct, draws=setting.draws)
     return setting.direct
+
+
+def _is_behind_a_threshold(defense: Defense | None) -> bool:
+    return isinstance(defense, BinaryInput) or (isinstance(defense, DIM) and defense.binarized == "before")
 
 
 def _margin(setting: Setting, eps: Strength, norm: Literal["linf", "l2"] = "linf") -> Attack:

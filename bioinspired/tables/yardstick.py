@@ -29,7 +29,7 @@ CLEAN = "0"
 DELTA = MARGINS["points"]
 TAIL = 0.025
 WORDS = {"standard": "the undefended twin", "pgd-trained": "PGD training", "noise-trained": "training on noise"}
-KINDS = {"member": "some of the 42 of Foolbox", "direct": "direct attacks"}
+KINDS = {"member": "some of the 42 of Foolbox", "direct": "direct attacks", "flips": "flips across a threshold"}
 ROWS = ["study", "label", "defense", "seed", "eps", "strength", "n", "unconditional"]
 CONTRASTS = ["study", "label", "rival", "eps", "strength", "mean", "low", "high"]
 

@@ -157,6 +157,26 @@ class Direct(Question):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Flips(Question):
+    """Which images stand in each norm against greedy flips across a threshold; see `questions.flips`.
+
+    `tried` flips are tried exactly in each of at most `rounds` rounds.
+    """
+
+    kind: ClassVar = "flips"
+    linf: Strength = "0.3"
+    l2: Strength = "1.5"
+    l0: int = 12
+    tried: int = 16
+    rounds: int = 60
+
+    @property
+    def balls(self) -> Balls:
+        """Norms and thresholds as strengths."""
+        return _balls(self.linf, self.l2, self.l0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Closest(Question):
     """Pictures of the smallest changes that fool, norm by norm; see `questions.closest`."""
 
