@@ -12,8 +12,8 @@ from bioinspired.defenses import dim
 from bioinspired.defenses.thresholds import Threshold
 from bioinspired.errors import UserError
 from bioinspired.outcome import Asked
-from bioinspired.questions import adaptive, closest, direct, internal_errors, logit_scale
-from bioinspired.trials.dim import Adaptive, Closest, Direct, InternalErrors, LogitScale
+from bioinspired.questions import adaptive, closest, direct, flips, internal_errors, logit_scale
+from bioinspired.trials.dim import Adaptive, Closest, Direct, Flips, InternalErrors, LogitScale
 
 
 class Plane(nn.Module):
@@ -327,3 +327,15 @@ def test_the_table_of_errors_has_its_smallest_on_the_diagonal(toy):
         assert arrays["errors"][0, 1] == pytest.approx(float(model.network.errors(x)[y == 0, 1].mean()), rel=1e-5)
     assert arrays["made"].shape == (4, 2, 1, 8, 8)
     assert sum(array.nbytes for array in arrays.values()) < 200 * 1024
+
+
+def test_flips_are_asked_in_each_norm_of_a_network_behind_a_threshold():
+    model = nn.Sequential(Threshold(0.5, training=True), Plane([1.0, 1.0, 0.0, 0.0], 1.5))
+    x = points([0.55, 1.0, 0.5, 0.5], [1.0, 1.0, 0.5, 0.5], [0.1, 0.1, 0.5, 0.5])
+    found = flips.ask(Flips(linf="0.1", l2="0.2", l0=1), asked(model, x, Y)).bits
+    assert found["linf"].tolist() == [False, True, False], "0.05 and 0.5 are needed; the third is wrong"
+    assert found["l2"].tolist() == [False, True, False]
+    assert found["l0"].tolist() == [False, False, False]
+    assert found["correct"].tolist() == [False, False, False]
+    with pytest.raises(UserError, match="one threshold"):
+        flips.ask(Flips(), asked(Plane([1.0, 1.0, 0.0, 0.0], 1.5), x, Y))
