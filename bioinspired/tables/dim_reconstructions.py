@@ -13,7 +13,7 @@ from bioinspired.claims import Evidence
 from bioinspired.claims.statistics import Effect, Group, image_deviation
 from bioinspired.records import Bits
 from bioinspired.results import Result
-from bioinspired.tables.dim import FIXED, NORMS, asked, balls
+from bioinspired.tables.dim import FIXED, NORMS, RANDOM, asked, balls
 from bioinspired.trials.dim import Direct
 from bioinspired.worst_case import Attacks, Level
 
@@ -23,6 +23,9 @@ RIVALS = ("pgd-trained", "Binary CNN", "class PCA")
 NOT_CHOSEN = "models only"
 """A reconstruction too, whose internal models read the raw image (K1); a control, of which no held-out image is asked.
 """
+
+LEFT_OUT = RANDOM
+"""Not compared: the attacks in L0 are weaker where a network draws random numbers."""
 
 MARGIN = 2.0  # points below which a difference does not count
 TAIL = 0.025  # of the intervals, on each side
@@ -48,7 +51,7 @@ def reconstructions(chapter: Chapter) -> pd.DataFrame:
 
 def chosen(chapter: Chapter) -> list[str]:
     """The reconstructions that do best on images that training held out, by the mean over norms; several if tied."""
-    return _best(_column(reconstructions(chapter), HELD_OUT))
+    return _best(_column(reconstructions(chapter), HELD_OUT, ours=True))
 
 
 def answer(chapter: Chapter) -> str:
@@ -63,7 +66,9 @@ def answer(chapter: Chapter) -> str:
         "",
         f"{len(tested['all'])} reconstructions were measured, worst case per image over all attacks of this page that "
         f"were tried on them, the direct ones on each of {n} test images. {_range(tested['all'], MEASURES['all'])} "
-        f"{_range(tested['mean'], MEASURES['mean'])} " + _choice(chapter, picks, _column(frame, HELD_OUT)),
+        f"{_range(tested['mean'], MEASURES['mean'])} "
+        + _choice(chapter, picks, _column(frame, HELD_OUT, ours=True))
+        + _left_out(frame),
         "",
         _clean(chapter, [*picks[:1], *_best(tested["mean"])[:1], "DIM"]),
         "",
@@ -133,6 +138,15 @@ def _choice(chapter: Chapter, picks: list[str], held_out: Mapping[str, float]) -
     return said
 
 
+def _left_out(frame: pd.DataFrame) -> str:
+    if LEFT_OUT not in _column(frame, "l0"):
+        return ""
+    return (
+        f" *{LEFT_OUT}* is left out of all this: it answers differently each time, so that Pointwise cannot shorten "
+        "what was found, and its number in L0 is that of weaker attacks."
+    )
+
+
 def _clean(chapter: Chapter, labels: list[str]) -> str:
     rates = [f"*{label}* {chapter.text(label, kind='clean')} %" for label in dict.fromkeys(labels)]
     return f"Clean images answered right: {', '.join(rates)}."
@@ -183,9 +197,9 @@ def _mean(standing: NDArray[np.float64] | None) -> float | None:
 
 
 def _column(frame: pd.DataFrame, name: str, *, ours: bool = False) -> dict[str, float]:
-    """A column of `reconstructions` by label, without what was not measured; `ours`: without the rivals."""
+    """A column of `reconstructions` by label, without what was not measured; `ours`: those that are compared."""
     pairs = zip(frame["label"], frame[name], strict=True)
-    return {str(k): float(v) for k, v in pairs if not np.isnan(v) and not (ours and k in RIVALS)}
+    return {str(k): float(v) for k, v in pairs if not np.isnan(v) and not (ours and k in (*RIVALS, LEFT_OUT))}
 
 
 ALIKE = "not told apart from it"
