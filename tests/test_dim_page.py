@@ -379,7 +379,7 @@ def test_a_choice_on_few_images_is_called_noise(directly, monkeypatch):
     monkeypatch.setattr(dim_reconstructions, "_standing", of)
     text = dim_reconstructions.answer(directly)
     assert "on 20 images that training held out: *K1 code*, with 50.0 % there. *DIM* has 40.0 %" in text
-    assert "1 of the other 1 are not told apart from *K1 code* on so few images" in text
+    assert "1 of the other 1 is not told apart from *K1 code* on so few images" in text
 
 
 def test_nothing_standing_on_both_sides_leaves_what_the_rule_of_three_allows(monkeypatch, directly):
