@@ -132,8 +132,8 @@ def _choice(chapter: Chapter, picks: list[str], held_out: Mapping[str, float]) -
     alike = [label for label in others if _word(chapter, pick, label, HELD_OUT) == ALIKE]
     if alike:
         said += (
-            f" {len(alike)} of the other {len(others)} {'is' if len(alike) == 1 else 'are'} not told apart from *{pick}* "
-            "on so few images: among these the choice is mostly noise."
+            f" {len(alike)} of the other {len(others)} {'is' if len(alike) == 1 else 'are'} not told apart from "
+            f"*{pick}* on so few images: among these the choice is mostly noise."
         )
     return said
 
