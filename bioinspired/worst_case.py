@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from functools import cached_property
 
 import numpy as np
 
 from bioinspired.keys import number, strength
 from bioinspired.records import Bits
 from bioinspired.results import Result
-from bioinspired.trials.dim import Direct, Flips, Member
+from bioinspired.trials.dim import Direct, InThreeNorms
 
 BALLS = ("attack", "rescaled", "feature_attack", "adaptive", "logit_scale")
 """Kinds of questions that ask which images hold out against an attack within `eps`, in Linf where no norm is given; the
@@ -23,10 +24,10 @@ def held(result: Result) -> dict[Level, Bits]:
     asked = result.measurement.question
     if result.measurement.images.split != "test" or result.correct is None:
         return {}
-    if isinstance(asked, Direct | Flips | Member):
+    if isinstance(asked, InThreeNorms):
         found = {level: bits for level in asked.balls if (bits := result.bits(level[0])) is not None}
         if len(found) == len(asked.balls):
-            found["all", _spelled(asked)] = np.logical_and.reduce(list(found.values()))
+            found["all", asked.together] = np.logical_and.reduce(list(found.values()))
         return found
     if asked.kind not in BALLS:
         return {}
@@ -36,10 +37,6 @@ def held(result: Result) -> dict[Level, Bits]:
 def parts(name: str) -> list[Level]:
     """The balls that stand in the name of several at once."""
     return [(norm, strength(size)) for norm, size in (part.split(" ") for part in name.split(", "))]
-
-
-def _spelled(asked: Direct | Flips | Member) -> str:
-    return f"linf {asked.linf}, l2 {asked.l2}, l0 {asked.l0}"
 
 
 class Attacks:
@@ -52,7 +49,7 @@ class Attacks:
             for level, bits in held(result).items():
                 self._by[result.label, level].append((result, bits))
 
-    @property
+    @cached_property
     def levels(self) -> list[Level]:
         """All balls, in order."""
         return sorted({level for _, level in self._by})
@@ -78,8 +75,8 @@ class Attacks:
         """
         if level[0] == "all":
             return _in_each([self.worst(label, part, among) for part in parts(level[1])])
-        here = self._chosen(self._by.get((label, level), []), among)
-        within = self._chosen(self._within(label, level), among)
+        here = _chosen(self._by.get((label, level), []), among)
+        within = _chosen(self._within(label, level), among)
         n = _images([result for result, _ in here])
         worst = {}
         direct = {result.seed for result, _ in here if isinstance(result.measurement.question, Direct)}
@@ -98,10 +95,11 @@ class Attacks:
         levels = [found for found in self.levels if found[0] == norm and number(found[1]) <= number(size)]
         return [pair for found in levels for pair in self._by.get((label, found), [])]
 
-    def _chosen(
-        self, pairs: list[tuple[Result, Bits]], among: Collection[tuple[int, str, str]] | None
-    ) -> list[tuple[Result, Bits]]:
-        return [pair for pair in pairs if among is None or _question(pair[0]) in among]
+
+def _chosen(
+    pairs: list[tuple[Result, Bits]], among: Collection[tuple[int, str, str]] | None
+) -> list[tuple[Result, Bits]]:
+    return [pair for pair in pairs if among is None or _question(pair[0]) in among]
 
 
 def _in_each(found: Sequence[dict[int, Bits]]) -> dict[int, Bits]:

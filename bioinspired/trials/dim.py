@@ -7,8 +7,6 @@ from bioinspired.keys import Strength, number, strength
 from bioinspired.trials.networks import Defense
 from bioinspired.trials.questions import Question
 
-Balls = tuple[tuple[str, Strength], ...]
-
 BUDGET = 100, 3
 """Steps and restarts up to which direct attacks are called by their thresholds alone."""
 
@@ -82,7 +80,26 @@ class DenoisedCNN(Defense):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member(Question):
+class InThreeNorms(Question):
+    """A question that is asked in Linf, L2 and L0, at a threshold in each: a size of the change that images stand."""
+
+    linf: Strength = "0.3"
+    l2: Strength = "1.5"
+    l0: int = 12
+
+    @property
+    def balls(self) -> tuple[tuple[str, Strength], ...]:
+        """Norms and thresholds as strengths."""
+        return ("linf", strength(self.linf)), ("l2", strength(self.l2)), ("l0", strength(str(self.l0)))
+
+    @property
+    def together(self) -> str:
+        """The thresholds in words, such as "linf 0.3, l2 1.5, l0 12"."""
+        return f"linf {self.linf}, l2 {self.l2}, l0 {self.l0}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member(InThreeNorms):
     """One of the 42 attacks of `bioinspired.attacks.members`, by name.
 
     Attributes:
@@ -93,21 +110,13 @@ class Member(Question):
 
     kind: ClassVar = "member"
     name: str
-    linf: Strength = "0.3"
-    l2: Strength = "1.5"
-    l0: int = 12
     steps: int | None = None
     searches: int | None = None
     grid: tuple[Strength, ...] = ("0.5", "1")
 
-    @property
-    def balls(self) -> Balls:
-        """Norms and thresholds as strengths."""
-        return _balls(self.linf, self.l2, self.l0)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Direct(Question):
+class Direct(InThreeNorms):
     """Which images stand in each norm, and in all three, against attacks on the score; see `questions.direct`.
 
     `restarts` are those of the untargeted attacks in Linf and L2; `targeted` adds one run towards every class,
@@ -120,9 +129,6 @@ class Direct(Question):
     """
 
     kind: ClassVar = "direct"
-    linf: Strength = "0.3"
-    l2: Strength = "1.5"
-    l0: int = 12
     steps: int = 100
     restarts: int = 1
     targeted: bool = False
@@ -139,11 +145,6 @@ class Direct(Question):
         return {norm: number(size) for norm, size in self.balls}
 
     @property
-    def balls(self) -> Balls:
-        """Norms and thresholds as strengths."""
-        return _balls(self.linf, self.l2, self.l0)
-
-    @property
     def longer(self) -> bool:
         """Whether the budget is above `BUDGET`."""
         return self.steps > BUDGET[0] or self.restarts > BUDGET[1]
@@ -152,28 +153,19 @@ class Direct(Question):
     def name(self) -> str:
         """The thresholds, such as "linf 0.3, l2 1.5, l0 12"; a budget above `BUDGET`; whether held out."""
         budget = f"; {self.steps} steps x {self.restarts}" if self.longer else ""
-        said = f"linf {self.linf}, l2 {self.l2}, l0 {self.l0}{budget}"
-        return said + ("" if self.last is None else " held out")
+        return f"{self.together}{budget}" + ("" if self.last is None else " held out")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flips(Question):
+class Flips(InThreeNorms):
     """Which images stand in each norm against greedy flips across a threshold; see `questions.flips`.
 
     `tried` flips are tried exactly in each of at most `rounds` rounds.
     """
 
     kind: ClassVar = "flips"
-    linf: Strength = "0.3"
-    l2: Strength = "1.5"
-    l0: int = 12
     tried: int = 16
     rounds: int = 60
-
-    @property
-    def balls(self) -> Balls:
-        """Norms and thresholds as strengths."""
-        return _balls(self.linf, self.l2, self.l0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +204,3 @@ class InternalErrors(Question):
     """What the parts of DIM make of images: errors of every class under every model, and a strip of examples."""
 
     kind: ClassVar = "internal_errors"
-
-
-def _balls(linf: Strength, l2: Strength, l0: int) -> Balls:
-    return ("linf", strength(linf)), ("l2", strength(l2)), ("l0", strength(str(l0)))
