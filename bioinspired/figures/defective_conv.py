@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
+from bioinspired.figures import networks
 from bioinspired.figures.layout import WIDTH, Colour, finish, image, legend, nothing, palette, targets
-from bioinspired.figures.networks import curves
 from bioinspired.holding import BASELINES
 from bioinspired.keys import strength
 from bioinspired.trials import Striking
@@ -33,20 +33,12 @@ def colours(chapter: Chapter) -> dict[str, Colour]:
 
 def white_box(chapter: Chapter, labels: Sequence[str]) -> Figure:
     """Accuracy of some networks under PGD against epsilon, an upper bound: mean, band from lowest to highest."""
-    rows = chapter.pgd()
-    ylabel = "accuracy under PGD, % (upper bound)"
-    return curves(
-        chapter, rows[rows["label"].isin(labels)], xlabel="ε (Linf, on [0, 1])", ylabel=ylabel, colours=colours(chapter)
-    )
+    return networks.white_box(chapter, labels, colours=colours(chapter))
 
 
 def noise(chapter: Chapter, labels: Sequence[str]) -> Figure:
     """Accuracy of some networks against the sigma of Gaussian noise: mean, band from lowest to highest."""
-    rows = chapter.frame[chapter.frame["name"] == "gaussian_noise_clipped"]
-    xlabel = "σ of Gaussian noise (on [0, 1])"
-    return curves(
-        chapter, rows[rows["label"].isin(labels)], xlabel=xlabel, ylabel="accuracy, %", colours=colours(chapter)
-    )
+    return networks.noise(chapter, labels=labels, colours=colours(chapter))
 
 
 def masks(keep: float = 0.3, *, channels: int = 3, size: int = 16) -> Figure:

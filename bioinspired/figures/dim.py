@@ -60,7 +60,7 @@ def curves(chapter: Chapter) -> Figure:
     axes[0].set_ylabel("images that stand, %")
     figure.suptitle(behind(chapter), fontsize="small")
     if shown:
-        legend(figure, max(axes, key=lambda axis: len(axis.get_legend_handles_labels()[1])))
+        legend(figure, *axes)
     return finish(figure)
 
 

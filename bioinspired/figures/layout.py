@@ -41,9 +41,9 @@ def image(axis: Axes, image: NDArray[np.uint8], title: str) -> None:
     axis.set_title(title, fontsize="small", pad=2)
 
 
-def legend(figure: Figure, axis: Axes) -> None:
-    """One legend for the figure, below it."""
-    handles, labels = axis.get_legend_handles_labels()
+def legend(figure: Figure, *axes: Axes) -> None:
+    """One legend for the figure, below it: that of the panel with the most entries."""
+    handles, labels = max((axis.get_legend_handles_labels() for axis in axes), key=lambda found: len(found[1]))
     figure.legend(
         handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, fontsize="small", frameon=False
     )

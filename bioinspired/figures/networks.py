@@ -1,6 +1,6 @@
 """What networks answered, as curves over a strength and as images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -12,19 +12,26 @@ from bioinspired.results import Result
 from bioinspired.trials import Gallery
 
 
-def white_box(chapter: Chapter, labels: Sequence[str] = ()) -> Figure:
-    """Accuracy under white-box PGD against epsilon, an upper bound; of some labels, or of all."""
+def white_box(chapter: Chapter, labels: Collection[str] = (), *, colours: Mapping[str, Colour] | None = None) -> Figure:
+    """Accuracy under PGD against epsilon, an upper bound; of some labels or all. `colours` as for `curves`."""
     ylabel = "accuracy under PGD, % (upper bound)"
-    return curves(chapter, _of(chapter.pgd(), labels), xlabel="ε (Linf, on [0, 1])", ylabel=ylabel)
+    rows = _of(chapter.pgd(), labels)
+    return curves(chapter, rows, xlabel="ε (Linf, on [0, 1])", ylabel=ylabel, colours=colours)
 
 
-def noise(chapter: Chapter, name: str = "gaussian_noise_clipped", labels: Sequence[str] = ()) -> Figure:
-    """Accuracy against the sigma of a Gaussian noise; of some labels, or of all."""
+def noise(
+    chapter: Chapter,
+    name: str = "gaussian_noise_clipped",
+    labels: Collection[str] = (),
+    *,
+    colours: Mapping[str, Colour] | None = None,
+) -> Figure:
+    """Accuracy against the sigma of a Gaussian noise; of some labels or all. `colours` as for `curves`."""
     rows = _of(chapter.frame[chapter.frame["name"] == name], labels)
-    return curves(chapter, rows, xlabel="σ of Gaussian noise (on [0, 1])", ylabel="accuracy, %")
+    return curves(chapter, rows, xlabel="σ of Gaussian noise (on [0, 1])", ylabel="accuracy, %", colours=colours)
 
 
-def _of(rows: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+def _of(rows: pd.DataFrame, labels: Collection[str]) -> pd.DataFrame:
     return rows[rows["label"].isin(labels)] if labels else rows
 
 

@@ -104,8 +104,7 @@ def robustness(chapter: Chapter, labels: Sequence[str] = COMPARED) -> Figure:
             _hollow(chapter, axis, measure)
     for axis in axes[:, 0]:
         axis.set_ylabel("accuracy, %")
-    # The panel with the most entries: the paper's points may stand in one panel and not in another.
-    legend(figure, max(axes.flat, key=lambda axis: len(axis.get_legend_handles_labels()[1])))
+    legend(figure, *axes.flat)
     return finish(figure)
 
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bioinspired.chapter import Chapter
+from bioinspired.figures import networks
 from bioinspired.figures.layout import WIDTH, finish, legend, nothing
-from bioinspired.figures.networks import curves
 from bioinspired.results import Result
 from bioinspired.tables.sleep import GROUPS, MEASURES, SETS, deciding_frame
 
@@ -107,11 +107,7 @@ def scan(chapter: Chapter) -> Figure:
 
 def white_box(chapter: Chapter) -> Figure:
     """Accuracy under PGD against epsilon: an upper bound; mean over seeds, band from lowest to highest."""
-    rows = chapter.pgd()
-    ylabel = "accuracy under PGD, % (upper bound)"
-    return curves(
-        chapter, rows[rows["label"].isin(COLOURS)], xlabel="ε (Linf, on [0, 1])", ylabel=ylabel, colours=COLOURS
-    )
+    return networks.white_box(chapter, COLOURS, colours=COLOURS)
 
 
 def course(chapter: Chapter) -> Figure:
