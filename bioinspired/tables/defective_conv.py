@@ -13,7 +13,7 @@ from bioinspired.keys import strength
 from bioinspired.results import Result
 from bioinspired.results import strength as strength_of
 from bioinspired.tables import claims
-from bioinspired.tables.layout import NOTHING, SPREAD, spread, table, with_interval
+from bioinspired.tables.layout import NOTHING, SPREAD, counts, spread, table, with_interval
 from bioinspired.trials import Attack, Clean, ConfidentTransfer, Corruption, Distance, Gallery
 
 PAPERS_WIDTH = 64
@@ -113,7 +113,10 @@ def stronger(chapter: Chapter) -> str:
     if compared.empty:
         return "No attack that may be stronger than PGD was asked on this page."
     means = compared.groupby(["label", "eps", "attack"], sort=False).agg(
-        pgd=("pgd", "mean"), left=("left", "mean"), n=("n", _numbers), seeds=("seed", "nunique")
+        pgd=("pgd", "mean"),
+        left=("left", "mean"),
+        n=("n", lambda each: counts(each, " or ")),
+        seeds=("seed", "nunique"),
     )
     beaten = means[means["pgd"] - means["left"] >= MARGINS["points"]].reset_index()
     if beaten.empty:
@@ -163,10 +166,6 @@ def _compared(chapter: Chapter) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["label", "eps", "attack", "seed", "n", "pgd", "left"])
     most = frame.groupby(["label", "eps", "attack", "seed"])["n"].transform("max")
     return frame[frame["n"] == most]
-
-
-def _numbers(values: "pd.Series[int]") -> str:
-    return " or ".join(f"{n:,}" for n in sorted(set(values)))
 
 
 def absent(chapter: Chapter) -> str:

@@ -16,7 +16,7 @@ from bioinspired.claims.declarations import Cell
 from bioinspired.records import Bits
 from bioinspired.results import Result
 from bioinspired.tables.dim import NORMS, WORDS, asked, rate_of_direct, thresholds
-from bioinspired.tables.layout import NOTHING, number, table
+from bioinspired.tables.layout import NOTHING, counts, number, table
 from bioinspired.trials.dim import Direct
 from bioinspired.trials.dim import Member as Question
 
@@ -215,7 +215,7 @@ def member_table(chapter: Chapter) -> Styler:
                 "budget": _budget([one for (_, name), one in questions.items() if name == member.name]),
                 "passes": f"{member.forwards:,} + {member.backwards:,}",
                 "passes here": _passes(results),
-                "images": _counts({result.n for result in results}),
+                "images": counts(result.n for result in results) or NOTHING,
                 **{label: _stands(chapter, label, member, (label, member.name) in questions) for label in shown},
             }
         )
@@ -253,10 +253,6 @@ def _budget(questions: Collection[Question]) -> str:
     chosen = {(question.steps, question.searches) for question in questions}
     said = [" x ".join(str(part) for part in budget if part) for budget in sorted(chosen, key=str)]
     return ", ".join(text or "own" for text in said) or NOTHING
-
-
-def _counts(numbers: Collection[int]) -> str:
-    return ", ".join(f"{n:,}" for n in sorted(numbers)) or NOTHING
 
 
 def _passes(results: Collection[Result]) -> str:

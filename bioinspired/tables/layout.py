@@ -1,6 +1,7 @@
 """How tables look: HTML through pandas, so that a reader gets a real table."""
 
 import math
+from collections.abc import Iterable
 from html import escape
 
 import pandas as pd
@@ -52,7 +53,7 @@ def cross(rows: pd.DataFrame, column: str, metric: str, *, prefix: str, caption:
     for value in dict.fromkeys(rows.sort_values("strength")[column] if column == "eps" else rows[column]):
         out[prefix + str(value)] = spread(rows[rows[column] == value], metric)
     frame = pd.DataFrame(out).reindex(list(dict.fromkeys(rows["label"])))
-    images = ", ".join(f"{n:,}" for n in sorted(set(rows["n"])))
+    images = counts(rows["n"])
     said = f"{caption} Images: {images}." if images else caption
     return table(frame.fillna(NOTHING).rename_axis("network").reset_index(), said)
 
@@ -72,6 +73,11 @@ def spread(rows: pd.DataFrame, metric: str) -> "pd.Series[str]":
 def link(study: str) -> str:
     """A study's title, as a link from a page at the top of the book to its chapter."""
     return f'<a href="papers/{study}.html">{studies.title(study)}</a>'
+
+
+def counts(numbers: Iterable[int], between: str = ", ") -> str:
+    """Different numbers, smallest first; "" for none."""
+    return between.join(f"{n:,}" for n in sorted(set(numbers)))
 
 
 def small(text: str) -> str:

@@ -11,7 +11,7 @@ from pandas.io.formats.style import Styler
 from bioinspired.chapter import Chapter
 from bioinspired.keys import strength
 from bioinspired.results import strength as strength_of
-from bioinspired.tables.layout import NOTHING, SPREAD, badge, cross, spread, table, with_interval
+from bioinspired.tables.layout import NOTHING, SPREAD, badge, counts, cross, spread, table, with_interval
 from bioinspired.trials import Attack
 
 
@@ -19,7 +19,7 @@ def accuracies(chapter: Chapter) -> Styler:
     """Clean accuracy of every row, sources included: mean over seeds, with the spread and the seeds."""
     rows = chapter.frame[chapter.frame["kind"] == "clean"]
     frame = spread(rows, "unconditional").rename_axis("network").rename("clean accuracy, %").reset_index()
-    images = " or ".join(f"{n:,}" for n in sorted(set(rows["n"])))
+    images = counts(rows["n"], " or ")
     return table(frame, f"Accuracy on {f'{images} ' if images else ''}clean test images. {SPREAD}")
 
 

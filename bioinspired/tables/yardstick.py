@@ -19,7 +19,7 @@ from bioinspired.keys import number
 from bioinspired.records import Bits
 from bioinspired.results import Result
 from bioinspired.tables.claims import speaks_of_an_attacker
-from bioinspired.tables.layout import NOTHING, SPREAD, interval, link, spread, table
+from bioinspired.tables.layout import NOTHING, SPREAD, counts, interval, link, spread, table
 from bioinspired.tables.networks import attack_name, trained_on
 from bioinspired.trials import Attack, Clean
 from bioinspired.worst_case import Attacks, Level, held
@@ -71,7 +71,7 @@ def accuracies(found: Yardstick) -> Styler:
         for eps in _epsilons(rows)
     }
     frame = pd.DataFrame(columns).reindex(list(dict.fromkeys(named["label"]))).fillna(NOTHING)
-    frame["images"] = named.groupby("label")["n"].agg(_numbers)
+    frame["images"] = named.groupby("label")["n"].agg(counts)
     frame.insert(0, "chapter", [link(one.partition("|")[0]) for one in frame.index])
     frame.insert(1, "network", [one.partition("|")[2] for one in frame.index])
     caption = f"Accuracy in Linf on the same images, %: clean, and the worst case per image over attacks. {SPREAD}"
@@ -229,7 +229,3 @@ def _named(result: Result) -> str:
 
 def _epsilons(frame: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(frame.sort_values("strength")["eps"]))
-
-
-def _numbers(values: "pd.Series[int]") -> str:
-    return ", ".join(f"{n:,}" for n in sorted(set(values)))
