@@ -95,17 +95,11 @@ class Chapter:
 
     def missing(self) -> str:
         """Which units are not there, and the command that makes them; "" when all are."""
-        lacking = [unit for unit in self.units if unit.state in ("missing", "damaged")]
-        stale = sum(unit.state == "stale" for unit in self.units)
-        sentences = []
-        if lacking:
-            sentences.append(
-                f"{len(lacking)} of {len(self.units)} units have not been made yet; "
-                f"`{plan.command(self.study)}` makes them."
-            )
-        if stale:
-            sentences.append(f"{stale} units were made by an earlier state of the code.")
-        return " ".join(sentences)
+        lacking = plan.wanted(self.units)
+        if not lacking:
+            return ""
+        command = plan.command(self.study)
+        return f"{len(lacking)} of {len(self.units)} units have not been made yet; `{command}` makes them."
 
     def endpoint(self, claim: str) -> Endpoint:
         """What is measured, on this chapter's data, for a headline claim."""
@@ -155,7 +149,7 @@ def open(name: str, *, scale: Scale = "laptop", store: str = "", dataset: str = 
     """
     place = open_store(scale, store)
     chapter = Chapter(plan.recorded(name, place, dataset=dataset), place)
-    lacking = plan.wanted(chapter.units, refresh=True)
+    lacking = plan.wanted(chapter.units)
     if not lacking or scale == "full" or os.environ.get(READ_ONLY):
         return chapter
     # A process of its own: worker processes started from a script or a kernel would import that first.

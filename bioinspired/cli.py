@@ -91,7 +91,6 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be made and how long it would take.")
     ] = False,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Also make again what other code has made.")] = False,
     workers: WorkersOption = 2,
     store: StoreOption = "",
 ) -> None:
@@ -100,10 +99,10 @@ def run(
     place = open_store(scale, store)
     chosen = _device(device)
     if dry_run:
-        _dry_run(wanted, place, tier=tier, device=chosen, refresh=refresh, workers=workers)
+        _dry_run(wanted, place, tier=tier, device=chosen, workers=workers)
         return
     with _stoppable():
-        make(wanted, place, tier=tier, device=chosen, refresh=refresh or None, workers=workers)
+        make(wanted, place, tier=tier, device=chosen, workers=workers)
 
 
 @app.command()
@@ -114,7 +113,7 @@ def status(
     store: StoreOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """List every unit of the studies and whether it is done, missing, stale or damaged."""
+    """List every unit of the studies and whether it is done, missing or damaged."""
     from bioinspired.records import SCALES
 
     rows: list[dict[str, Any]] = []
@@ -130,11 +129,11 @@ def status(
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    table = Table("study", "data", "scale", "tier", "units", "done", "missing", "stale", "damaged")
+    table = Table("study", "data", "scale", "tier", "units", "done", "missing", "damaged")
     groups = [(row["study"], row["data"], row["scale"], row["tier"]) for row in rows]
     for group in dict.fromkeys(groups):
         states = [row["state"] for row, its in zip(rows, groups, strict=True) if its == group]
-        counts = [states.count(state) for state in ("done", "missing", "stale", "damaged")]
+        counts = [states.count(state) for state in ("done", "missing", "damaged")]
         table.add_row(*group, *map(str, (len(states), *counts)))
     Console().print(table)
 
@@ -145,7 +144,7 @@ def verify(
     scale: ScaleOption = "full",
     tier: TierOption = None,
     label: Annotated[str, typer.Option(help='One row of the study only, such as "keep 0.1".')] = "",
-    every: Annotated[bool, typer.Option("--every", help="Not only what other code has made.")] = False,
+    every: Annotated[bool, typer.Option("--every", help="Also what has been verified already.")] = False,
     device: DeviceOption = "auto",
     dataset: DatasetOption = "",
     workers: WorkersOption = 2,
@@ -158,7 +157,7 @@ def verify(
     wanted = recorded(study, place, dataset=dataset)
     chosen = verification.choose(wanted, place, tier=tier, label=label, every=every)
     if not chosen:
-        print("Nothing to verify: no unit here was made by other code. `--every` takes what the present code made too.")
+        print("Nothing to verify: every unit here has been verified. `--every` takes them again.")
         return
     with _stoppable():
         found = verification.verify(wanted, place, chosen, device=_device(device), workers=workers)
@@ -330,14 +329,13 @@ def _stoppable() -> Iterator[None]:
         sys.exit(130)
 
 
-def _dry_run(wanted: list[Study], store: Store, *, tier: Tier | None, device: str, refresh: bool, workers: int) -> None:
+def _dry_run(wanted: list[Study], store: Store, *, tier: Tier | None, device: str, workers: int) -> None:
     from bioinspired.costs import CostModel
     from bioinspired.plan import measuring_tasks, training_tasks
     from bioinspired.plan import wanted as to_make
     from bioinspired.progress import duration
 
-    again = refresh or store.scale != "full"
-    todo = to_make([unit for study in wanted for unit in units(study, store, tier=tier)], refresh=again)
+    todo = to_make([unit for study in wanted for unit in units(study, store, tier=tier)])
     model = CostModel(store, device)
     training, measuring = training_tasks(todo, store), measuring_tasks(todo)
     number = 1 if device == "cuda" else workers

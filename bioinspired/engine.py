@@ -40,7 +40,6 @@ def run(
     *,
     device: str = "cpu",
     tier: Tier | None = None,
-    refresh: bool | None = None,
     criteria: Criteria | None = None,
     executor: Executor | None = None,
     workers: int = 2,
@@ -54,7 +53,6 @@ def run(
         store: where records go.
         device: "cpu" or "cuda"; a GPU has one worker.
         tier: only the units of this tier.
-        refresh: also make stale units again; None: at smoke and laptop scale, not at full.
         criteria: what `assessment.criteria` says, stamped on the measurements.
         executor: where tasks run; None: processes of this machine. Another machine must see the store's folder.
         workers: local processes.
@@ -64,10 +62,9 @@ def run(
     Raises:
         KeyboardInterrupt: once the workers are stopped; what they had finished is kept.
     """
-    again = store.scale != "full" if refresh is None else refresh
 
     def todo() -> list[Unit]:
-        return wanted([unit for study in studies for unit in units(study, store, tier=tier)], refresh=again)
+        return wanted([unit for study in studies for unit in units(study, store, tier=tier)])
 
     missing = todo()
     if not missing:

@@ -15,19 +15,17 @@ def make(
     *,
     tier: Tier | None = None,
     device: str = "cpu",
-    refresh: bool | None = None,
     workers: int = 2,
 ) -> None:
     """Makes what is missing. Nothing heavy is imported when nothing is.
 
     Args:
-        studies, store, tier, device, refresh, workers: as for `engine.run`.
+        studies, store, tier, device, workers: as for `engine.run`.
 
     Raises:
         UserError: some tasks could not be done; the sentence names them.
     """
-    again = store.scale != "full" if refresh is None else refresh
-    if not wanted([unit for study in studies for unit in units(study, store, tier=tier)], refresh=again):
+    if not wanted([unit for study in studies for unit in units(study, store, tier=tier)]):
         return
     from bioinspired.assessment import criteria
     from bioinspired.engine import run
@@ -39,7 +37,6 @@ def make(
             store,
             device=device,
             tier=tier,
-            refresh=again,
             criteria={pair: stamp for study in studies for pair, stamp in criteria(study).items()},
             workers=workers,
             started=shown.started,

@@ -23,7 +23,6 @@ from typing import Any
 
 from bioinspired.errors import UserError
 from bioinspired.records import Store, write
-from bioinspired.staleness import without_docstrings
 
 STORE_VARIABLE = "BIOINSPIRED_STORE"
 """Environment variable through which a notebook finds the records: its value never appears on a page."""
@@ -298,7 +297,19 @@ def _meaning(path: Path) -> bytes:
         tree = ast.parse(path.read_bytes())
     except SyntaxError:
         return hashlib.sha256(path.read_bytes()).digest()
-    return ast.dump(without_docstrings(tree)).encode()
+    return ast.dump(_without_docstrings(tree)).encode()
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    """The same tree, in place, without the strings that only document."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [part for part in node.body if not _is_text(part)] or [ast.Pass()]
+    return tree
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 @contextlib.contextmanager

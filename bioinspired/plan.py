@@ -7,18 +7,16 @@ from typing import Literal
 from bioinspired import studies
 from bioinspired.keys import key
 from bioinspired.records import DamagedRecordError, Record, Store
-from bioinspired.staleness import code_hash, modules_of_measurement, modules_of_network
 from bioinspired.trials import Measurement, Network, Study, Tier, Trial
 
-State = Literal["done", "missing", "stale", "damaged"]
+State = Literal["done", "missing", "damaged"]
 
 
 @dataclass(frozen=True)
 class Unit:
     """A network, or one measurement of it, as a study wants it, and its state in a store.
 
-    done     made by the present code, or verified with it, on the network's present weights
-    stale    made by other code: shown and used; made again at smoke and laptop scale, or when asked
+    done     made, on the network's present weights
     missing  not made, or made on other weights, or its artifact is lost
     damaged  the record cannot be read
     """
@@ -99,9 +97,9 @@ def units(study: Study, store: Store, *, tier: Tier | None = None) -> list[Unit]
     return found
 
 
-def wanted(found: Iterable[Unit], *, refresh: bool) -> list[Unit]:
-    """The units to make: missing and damaged ones and, with `refresh`, the stale ones."""
-    return [unit for unit in found if unit.state in ("missing", "damaged") or (refresh and unit.state == "stale")]
+def wanted(found: Iterable[Unit]) -> list[Unit]:
+    """The units to make: missing and damaged ones."""
+    return [unit for unit in found if unit.state != "done"]
 
 
 def training_tasks(todo: Sequence[Unit], store: Store) -> list[Task]:
@@ -136,7 +134,7 @@ class States:
             return "damaged"
         if record is None or record.unit("training") is None:
             return "missing"
-        return "done" if record.made_by("training", code_hash(modules_of_network(network))) else "stale"
+        return "done"
 
     def of_measurement(self, network: Network, measurement: Measurement) -> State:
         """The state of a measurement."""
@@ -148,9 +146,7 @@ class States:
             return "missing"
         if any(unit["sources"].get(key(source)) != self._weights(source) for source in measurement.sources):
             return "missing"
-        if not self._store.has_artifact(record, key(measurement)):
-            return "missing"
-        return "done" if record.made_by(key(measurement), code_hash(modules_of_measurement(measurement))) else "stale"
+        return "done" if self._store.has_artifact(record, key(measurement)) else "missing"
 
     def _weights(self, network: Network) -> str | None:
         record = self._record(network)

@@ -66,11 +66,6 @@ class Record:
         """The provenance of "training" or of a measurement's key, or None where it was not made."""
         return self.provenance["units"].get(name)
 
-    def made_by(self, name: str, code: str) -> bool:
-        """Whether code of this hash made a unit, or made it again and found the same (`verification`)."""
-        unit = self.unit(name)
-        return unit is not None and code in (unit["code"], unit.get("verified", {}).get("code"))
-
     def with_unit(self, name: str, unit: Mapping[str, Any], runs: Mapping[str, Any]) -> "Record":
         """The record with a unit's provenance in place of what stood there, and of all runs those that units name."""
         units = self.provenance["units"] | {name: dict(unit)}

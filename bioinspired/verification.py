@@ -12,10 +12,10 @@ training gives other weights:
     checks                     the same ones pass
     arrays                     the same shapes, their mean size within 10 %
 
-A record keeps what it says. A reproduced unit is stamped "verified" with the present code, run and weights, and no
-longer counts as stale.
+A record keeps what it says. A reproduced unit is stamped "verified" with the run that made it again and its weights.
 """
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -31,7 +31,8 @@ from bioinspired.records import Bits, Record, Store
 from bioinspired.trials import Network, Study, Tier
 
 FOLDER = "verify"
-"""Beside the scales in a store's root: where units are made again. A run that was stopped goes on there."""
+"""Beside the scales in a store's root: where units are made again. A run that was stopped goes on there; one that ends
+removes it, so that the next one makes everything again."""
 
 ACCURACY = 0.01  # of the last epoch's accuracies
 HISTORY = 0.10  # of the other numbers of a training, relative
@@ -53,7 +54,7 @@ class Finding:
 
 
 def choose(study: Study, store: Store, *, tier: Tier | None = None, label: str = "", every: bool = False) -> list[Unit]:
-    """The units to verify: those that other code made, or, with `every`, all that the store has.
+    """The units to verify: those that the store has and that are not stamped yet, or, with `every`, all that it has.
 
     Raises:
         UserError: the study has no such label.
@@ -61,12 +62,9 @@ def choose(study: Study, store: Store, *, tier: Tier | None = None, label: str =
     labels = list(dict.fromkeys(trial.label for trial in study.trials))
     if label and label not in labels:
         raise UserError(f'{study.name} has no row "{label}": its rows are {", ".join(labels)}.')
-    states = ("stale", "done") if every else ("stale",)
-    return [
-        unit
-        for unit in units(study, store, tier=tier)
-        if unit.state in states and (not label or unit.trial.label == label)
-    ]
+    done = [unit for unit in units(study, store, tier=tier) if unit.state == "done"]
+    done = [unit for unit in done if not label or unit.trial.label == label]
+    return done if every else [unit for unit in done if not _stamped(unit, store)]
 
 
 def verify(
@@ -78,7 +76,7 @@ def verify(
         UserError: some units could not be made; what could be is kept, and the next call goes on from there.
     """
     bench = Store(store.root / FOLDER, store.scale)
-    make([narrowed(study, chosen)], bench, device=device, refresh=True, workers=workers)
+    make([narrowed(study, chosen)], bench, device=device, workers=workers)
     findings = []
     for unit in chosen:
         network, name = key(unit.trial.network), name_of(unit)
@@ -87,12 +85,19 @@ def verify(
         if outcome != "different" and seen is not None:
             _stamp(store, bench, unit, seen.unit(name), identical=outcome == "identical")
         findings.append(Finding(unit, outcome, difference))
+    shutil.rmtree(bench.root)
     return findings
 
 
 def name_of(unit: Unit) -> str:
     """What a record calls a unit: "training", or the measurement's key."""
     return "training" if unit.measurement is None else key(unit.measurement)
+
+
+def _stamped(unit: Unit, store: Store) -> bool:
+    record = store.read(key(unit.trial.network))
+    made = record.unit(name_of(unit)) if record else None
+    return made is not None and "verified" in made
 
 
 def narrowed(study: Study, chosen: Iterable[Unit]) -> Study:
@@ -221,7 +226,7 @@ def _stamp(store: Store, bench: Store, unit: Unit, compared: Mapping[str, Any] |
     again, name, network = bench.read(key(unit.trial.network)), name_of(unit), unit.trial.network
     assert again is not None
     made = again.provenance["units"][name]
-    kept: dict[str, Any] = {part: made[part] for part in ("run", "code", "weights", "finished")}
+    kept: dict[str, Any] = {part: made[part] for part in ("run", "weights", "finished")}
 
     def change(record: Record | None) -> Record:
         assert record is not None

@@ -21,7 +21,6 @@ from bioinspired.outcome import Outcome
 from bioinspired.plan import Task
 from bioinspired.provenance import name_of
 from bioinspired.records import Record, Store, known_sha256, pack, sha256_of, write
-from bioinspired.staleness import code_hash, modules_of_measurement, modules_of_network
 from bioinspired.trials import Data, Images, Measurement, Network
 
 Criteria = Mapping[tuple[str, str], Mapping[str, str]]
@@ -61,7 +60,7 @@ def _train(network: Network, order: Order) -> None:
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in trained.model.state_dict().items()}
     path = order.store.weights(key(network))
     write(path, save(weights))
-    unit = _provenance(order, code_hash(modules_of_network(network)), sha256_of(path))
+    unit = _provenance(order, sha256_of(path))
     unit["data"] = _split(network.data, Images(split="train"), order.device).sha256
     cost = {"seconds": round(trained.seconds, 3), "work": float(trained.images)}
 
@@ -73,15 +72,14 @@ def _train(network: Network, order: Order) -> None:
 
 
 def _at_hand(network: Network, order: Order) -> nn.Module | None:
-    """A trained network whose weights lie in the store, made by the present code; a copy that may be changed."""
+    """A trained network whose weights lie in the store; a copy that may be changed."""
     try:
         record = order.store.read(key(network))
     except UserError:
         return None
     path = order.store.weights(key(network))
-    if record is None or not record.made_by("training", code_hash(modules_of_network(network))) or not path.exists():
-        return None
-    if record.provenance["units"]["training"]["weights"] != sha256_of(path):
+    unit = None if record is None else record.unit("training")
+    if unit is None or not path.exists() or unit["weights"] != sha256_of(path):
         return None
     model = training.assemble(network, order.device)
     model.load_state_dict(load_file(path, device=order.device))
@@ -146,7 +144,7 @@ def _save(
         entry["values"] = {which: list(numbers) for which, numbers in outcome.values.items()}
     if outcome.arrays:
         entry["artifact"] = order.store.save_artifact(key(network), name, outcome.arrays)
-    unit = _provenance(order, code_hash(modules_of_measurement(question)), _weights_sha256(network, order))
+    unit = _provenance(order, _weights_sha256(network, order))
     unit["sources"] = {key(source): _weights_sha256(source, order) for source in question.sources}
     unit["criteria"] = dict(order.criteria.get((key(network), name), {}))
     cost = {
@@ -170,9 +168,9 @@ def _with(record: Record, order: Order, name: str, cost: dict[str, float], unit:
     return new.with_unit(name, unit, {unit["run"]: dict(order.run)})
 
 
-def _provenance(order: Order, code: str, weights: str) -> dict[str, Any]:
+def _provenance(order: Order, weights: str) -> dict[str, Any]:
     finished = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"run": name_of(dict(order.run)), "code": code, "weights": weights, "finished": finished}
+    return {"run": name_of(dict(order.run)), "weights": weights, "finished": finished}
 
 
 def _weights_sha256(network: Network, order: Order) -> str:

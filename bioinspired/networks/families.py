@@ -1,4 +1,4 @@
-"""Network families by name, one module each, imported when one is built: a new family makes no other network stale.
+"""Network families by name, one module each, imported when one is built.
 
 A family's module has a function `build(architecture, *, classes, channels, size)` that gives a module from normalised
 images to logits, and names in OPTIONS which fields of the architecture it knows beside name, width and `normalize`.

@@ -82,6 +82,5 @@ def _named(label: str) -> str:
 
 def _made(chapter: Chapter) -> str:
     """The data, and how many of the study's units have been made."""
-    states = [unit.state for unit in chapter.units]
-    made = sum(state in ("done", "stale") for state in states)
-    return f"{data_of(chapter.study)}; {made:,} of {len(states):,} units made"
+    made = sum(unit.state == "done" for unit in chapter.units)
+    return f"{data_of(chapter.study)}; {made:,} of {len(chapter.units):,} units made"

@@ -33,7 +33,7 @@ def cost(chapter: Chapter) -> Styler:
 
 
 def status(store: str, scale: Scale) -> pd.DataFrame:
-    """Units of every study at a scale: how many are done, missing, stale, damaged, and what makes the missing ones.
+    """Units of every study at a scale: how many are done, missing, damaged, and what makes the missing ones.
 
     A study on its own data set, and on each other one that there are records of; a row for each data set in it.
     """
@@ -49,7 +49,7 @@ def status(store: str, scale: Scale) -> pd.DataFrame:
 
 
 def _state(study: Study, data: str, states: Sequence[str]) -> dict[str, object]:
-    counts = {state: states.count(state) for state in ("done", "missing", "stale", "damaged")}
+    counts = {state: states.count(state) for state in ("done", "missing", "damaged")}
     lacking = counts["missing"] + counts["damaged"]
     row = {"study": study.name, "data": data, "units": len(states)}
     return row | counts | {"to make the rest": plan.command(study) if lacking else ""}

@@ -62,8 +62,3 @@ class Striking(Question):
 
     kind: ClassVar = "striking"
     attack: Attack
-
-    @property
-    def uses(self) -> tuple[str, ...]:
-        """The attack's module."""
-        return self.attack.uses

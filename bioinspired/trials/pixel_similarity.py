@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from bioinspired.keys import Strength
 from bioinspired.trials.networks import Data, Defense
-from bioinspired.trials.questions import Distance, Question
+from bioinspired.trials.questions import Question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +72,6 @@ class RadialSpectrum(Question):
     def name(self) -> str:
         """Search and steps."""
         return f"{self.search} {self.steps}"
-
-    @property
-    def uses(self) -> tuple[str, ...]:
-        """The question whose search it is, and that search's module."""
-        return ("bioinspired.questions.distance", *Distance(name=self.search, steps=self.steps).uses)
 
 
 @dataclass(frozen=True, kw_only=True)

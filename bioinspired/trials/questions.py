@@ -8,24 +8,16 @@ from bioinspired.trials.networks import Norm
 
 Loss = Literal["ce", "margin", "dlr"]
 
-_HOMES = {"fgsm": "gradient", "pgd": "gradient", "mi_fgsm": "momentum", "autoattack": "ensemble", "fmn": "fmn"}
-
-
-def _home(attack: str) -> str:
-    """The module that an attack runs through: its own, or the catalogue."""
-    return f"bioinspired.attacks.{_HOMES.get(attack, 'catalogue')}"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """Something to be asked of a network. `kind` names the module of `bioinspired.questions` that answers it."""
+    """Something to be asked of a network. `kind` names the module of `bioinspired.questions` that answers it.
+
+    `revision` is raised by whoever changes what a kind measures: what was measured before is missing then.
+    """
 
     kind: ClassVar[str]
-
-    @property
-    def uses(self) -> tuple[str, ...]:
-        """Modules that the answer runs through and that are imported only when it is given."""
-        return ()
+    revision: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +48,6 @@ class Attack(Question):
     restarts: int = 1
     diversity: Strength = "0"
 
-    @property
-    def uses(self) -> tuple[str, ...]:
-        """The attack's module."""
-        return (_home(self.name),)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Distance(Question):
@@ -76,11 +63,6 @@ class Distance(Question):
     name: str
     norm: Norm = "l2"
     steps: int
-
-    @property
-    def uses(self) -> tuple[str, ...]:
-        """The search's module."""
-        return (_home(self.name) if self.name == "fmn" else "bioinspired.attacks.minimal",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +80,6 @@ class Gallery(Question):
 
     kind: ClassVar = "gallery"
     attack: Attack
-
-    @property
-    def uses(self) -> tuple[str, ...]:
-        """The attack's module."""
-        return self.attack.uses
 
 
 @dataclass(frozen=True, kw_only=True)

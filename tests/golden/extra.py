@@ -49,8 +49,8 @@ SMALL_SLEEP = Sleep(
 
 def extra() -> Iterator[Trial]:
     """What no study asks at smoke scale."""
-    yield _trial(SMALL, *_attacks(costly=False), images=Images(n=40))
-    yield _trial(SMALL, *_attacks(costly=True), images=Images(n=6))
+    yield _trial(SMALL, *_attacks(costly=False), images=Images(n=16))
+    yield _trial(SMALL, *_attacks(costly=True), images=Images(n=4))
     yield _trial(SMALL, Checked(eps="0.1"), images=Images(n=30))
     yield _trial(CNN, Clean())
     yield _trial(SOURCE, Clean())
