@@ -133,7 +133,7 @@ def test_a_transfer_keeps_source_and_target_bits(made):
 def test_stale_units_are_made_again_at_smoke_scale_and_shown_at_full(made, tmp_path, monkeypatch, scale, remade):
     store = copied(made, tmp_path)
     if scale == "full":
-        (tmp_path / "smoke").rename(tmp_path / "full")
+        (tmp_path / "smoke").rename(tmp_path / "published")
         store = Store(tmp_path, "full")
     study = replace(STUDY, scale=scale, trials=TRIALS[:2])
     monkeypatch.setattr(plan, "code_hash", lambda roots: "b" * 64)
@@ -338,4 +338,4 @@ def test_a_run_stopped_at_any_moment_goes_on_where_it_was(tmp_path):
     assert done.returncode == 0, done.stderr
     assert before.items() <= made_so_far(tmp_path).items()
     dry = subprocess.run(command(tmp_path, "--dry-run"), capture_output=True, text=True, check=True)
-    assert dry.stdout.startswith("0 networks to train, 0 measurements to make")
+    assert [cell.strip() for cell in dry.stdout.splitlines()[-3].split("│")[3:5]] == ["0", "0"]
