@@ -246,6 +246,11 @@ def apply(
     return model
 
 
+def undecayed(model: nn.Module) -> list[nn.Parameter]:
+    """The learned maps of a network: weight decay would pull them, and with them the gain, to zero."""
+    return [layer.weight for layer in layers(model).values() if isinstance(layer.weight, nn.Parameter)]
+
+
 class GainHistory:
     """Watches the layers' gain while a network trains: a term of the loss that is zero and keeps a history.
 
