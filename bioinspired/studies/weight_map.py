@@ -29,8 +29,11 @@ What is asked, and of how many images at full scale on MNIST:
                    unsharp, gain alone, both trained baselines) and, in brief elsewhere, batch normalisation, kernel
                    alone, map alone. Noise on 10,000, attacks on 1,000, AutoAttack and FMN on 100, the latter two of
                    every seed of a judged row
-    full, CIFAR-10 ResNet-20 (10 rows without gain alone, kernels and baselines) and ResNet-18 (standard, smoothing,
-                   unsharp), with batch normalisation, 3 seeds, 30 epochs, bf16: the scaled-up models; needs a GPU
+    full, CIFAR-10 ResNet-20 (all rows but kernels and sweeps) and ResNet-18 (standard, smoothing, unsharp), with batch
+                   normalisation, 3 seeds, 30 epochs, bf16: the scaled-up models; needs a GPU
+    narrow, CIFAR-10
+                   the 7 judged rows x 5 seeds + 3 sources of ResNet-20: 38 trainings of six epochs in bf16, with PGD of
+                   two. Noise on 5,000, attacks on 500, AutoAttack and FMN on 100
 """
 
 from collections.abc import Mapping
@@ -72,7 +75,7 @@ TITLE = "Weight Map layer"
 DATASETS = {
     "smoke": ("digits",),
     "laptop": ("digits", "mnist", "fashion_mnist"),
-    "narrow": ("mnist",),
+    "narrow": ("mnist", "cifar10"),
     "full": ("mnist", "cifar10"),
 }
 SOURCE_SEED = 100
@@ -91,9 +94,10 @@ class Setting:
 
     `gains` are the square roots of the gains, layer by layer, that trained smoothing and unsharp layers were measured
     to have with another seed; empty where that was not measured. `equal_width` gives the undefended network as many
-    weights as the layers add. `chosen` are the labels of its rows, () for all; where rows are chosen, each one is asked
-    what a control is, and those that are judged meet AutoAttack and the searches with every seed. Images: asked when
-    clean, under noise, attacks, and by searches and spectra.
+    weights as the layers add. `adversarial_epochs` is a shorter schedule for PGD training, None the recipe's. `chosen`
+    are the labels of its rows, () for all; where rows are chosen, each one is asked what a control is, and those that
+    are judged meet AutoAttack and the searches with every seed. Images: asked when clean, under noise, attacks, and by
+    searches and spectra.
     """
 
     data: Data
@@ -101,6 +105,7 @@ class Setting:
     equal_width: int
     recipe: Recipe
     adversary: PGDTraining
+    adversarial_epochs: int | None = None
     noise: Strength
     gains: tuple[tuple[Strength, ...], ...]
     seeds: tuple[int, ...]
@@ -239,7 +244,7 @@ FULL_CIFAR10 = replace(
     architecture=Architecture(name="resnet20", width=16),
     equal_width=21,
     recipe=Recipe(epochs=30, batch=128, rate="0.1", nesterov=True, augmentation="crop_flip", precision="bf16"),
-    adversary=PGDTraining(eps="2/255", steps=2, step_size="0.75"),
+    adversary=PGDTraining(eps="2/255"),
     noise="0.05",
     gains=(),
     seeds=(0, 1, 2),
@@ -252,12 +257,24 @@ FULL_CIFAR10 = replace(
     changes="The layer is the family that fits the abstract; ResNet-20 and ResNet-18 with batch normalisation and a "
     "30-epoch schedule, noise, attacks and strengths are this study's choice.",
 )
+NARROW_CIFAR10 = replace(
+    FULL_CIFAR10,
+    recipe=replace(FULL_CIFAR10.recipe, epochs=6),
+    adversarial_epochs=2,
+    seeds=(0, 1, 2, 3, 4),
+    attack_images=500,
+    auto_images=100,
+    chosen=JUDGED,
+    changes="The layer is the family that fits the abstract; ResNet-20 with batch normalisation, a six-epoch schedule "
+    "(PGD training: two epochs), noise, attacks and strengths are this study's choice.",
+)
 SETTINGS: Mapping[tuple[Scale, str], Setting] = {
     ("smoke", "digits"): SMOKE,
     ("laptop", "digits"): DIGITS,
     ("laptop", "mnist"): MNIST,
     ("laptop", "fashion_mnist"): FASHION,
     ("narrow", "mnist"): NARROW_MNIST,
+    ("narrow", "cifar10"): NARROW_CIFAR10,
     ("full", "mnist"): FULL_MNIST,
     ("full", "cifar10"): FULL_CIFAR10,
 }
@@ -350,14 +367,15 @@ def _all_rows(setting: Setting) -> list[Row]:
         row("edge", "kernel", WeightMap(kernel="edge")),
         row("laplacian", "kernel", WeightMap(kernel="laplacian")),
     ]
+    epochs = setting.adversarial_epochs or setting.recipe.epochs
     baselines = [
-        row("pgd-trained", "baseline", recipe=replace(setting.recipe, adversary=setting.adversary)),
+        row("pgd-trained", "baseline", recipe=replace(setting.recipe, epochs=epochs, adversary=setting.adversary)),
         row("noise-trained", "baseline", recipe=replace(setting.recipe, noise=setting.noise)),
     ]
     if setting.architecture.name != "small_cnn":
         resnet18 = Architecture(name="resnet18", width=64)
         larger = [row(f"resnet18: {one.label}", "scaled", one.defense, architecture=resnet18) for one in variants]
-        return [*variants, *controls, *larger]
+        return [*variants, *controls, *baselines, *larger]
     rate, normalized = Fraction(setting.recipe.rate), replace(setting.architecture, batch_norm=True)
     sweeps = [
         row("unsharp, one map for all channels", "sweep", replace(UNSHARP, coupling="shared")),
