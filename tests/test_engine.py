@@ -12,7 +12,7 @@ import pytest
 import torch
 from executors import Here
 
-from bioinspired import plan, worker
+from bioinspired import plan, studies, worker
 from bioinspired.engine import run
 from bioinspired.errors import UserError
 from bioinspired.keys import key
@@ -339,3 +339,19 @@ def test_a_run_stopped_at_any_moment_goes_on_where_it_was(tmp_path):
     assert before.items() <= made_so_far(tmp_path).items()
     dry = subprocess.run(command(tmp_path, "--dry-run"), capture_output=True, text=True, check=True)
     assert [cell.strip() for cell in dry.stdout.splitlines()[-3].split("│")[3:5]] == ["0", "0"]
+
+
+def test_the_longer_schedule_is_shown_as_soon_as_half_of_its_networks_are_there(tmp_path):
+    store = Store(tmp_path, "full")
+    store.folder.mkdir()
+
+    def add(trials):
+        for trial in trials:
+            store.path(key(trial.network)).touch()
+
+    short, long = (studies.study("weight_map", scale, dataset="mnist").trials for scale in ("full", "narrow"))
+    add(short)
+    add(long[: len(long) // 2 - 1])
+    assert plan.recorded("weight_map", store).scale == "full"
+    add(long[: len(long) // 2])
+    assert plan.recorded("weight_map", store).scale == "narrow"
