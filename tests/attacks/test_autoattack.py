@@ -40,14 +40,6 @@ def short(monkeypatch):
 
 # Agreement -----------------------------------------------------------------------------------------------------------
 
-CASES = [
-    ("undefended", "linf", 0.1),
-    ("trained", "linf", EPS),
-    ("masked", "linf", 0.1),
-    ("trained", "l2", 1.2),
-    ("trained", "l1", 3.0),
-]
-
 
 def assert_agrees(network, norm, eps, x, y):
     ours = autoattack(network, x, y, norm=norm, eps=eps)
@@ -59,10 +51,10 @@ def assert_agrees(network, norm, eps, x, y):
     assert torch.equal(verdict(network(ours.x_adv), y) >= 0, ours.success)
 
 
-@pytest.mark.parametrize(("network", "norm", "eps"), CASES)
-def test_agrees_with_the_authors_implementation(network, norm, eps, digits, request):
+@pytest.mark.parametrize(("norm", "eps"), [("linf", EPS), ("l2", 1.2), ("l1", 3.0)])
+def test_agrees_with_the_authors_implementation(norm, eps, trained, digits):
     _, _, x, y = digits
-    assert_agrees(request.getfixturevalue(network), norm, eps, x[:50], y[:50])
+    assert_agrees(trained, norm, eps, x[:12], y[:12])
 
 
 @pytest.mark.release
@@ -260,7 +252,7 @@ def test_square_asks_a_random_model_again(trained, digits):
 def test_counts_are_what_the_model_saw(norm, version, trained, digits, short):
     _, _, x, y = digits
     model = Counting(trained)
-    result = autoattack(model, x[:41], y[:41], norm=norm, eps=0.1, version=version, batch=32)
+    result = autoattack(model, x[:17], y[:17], norm=norm, eps=0.1, version=version, batch=12)
     assert (int(result.forwards.sum()), int(result.backwards.sum())) == (model.forwards, model.backwards)
 
 
@@ -288,8 +280,8 @@ def test_later_members_get_what_gradients_of_ce_miss(masked, digits):
 
 def test_more_batches_fool_the_same_images(trained, digits, short):
     _, _, x, y = digits
-    whole = autoattack(trained, x[:100], y[:100], norm="linf", eps=EPS)
-    parts = autoattack(trained, x[:100], y[:100], norm="linf", eps=EPS, batch=17)
+    whole = autoattack(trained, x[:40], y[:40], norm="linf", eps=EPS)
+    parts = autoattack(trained, x[:40], y[:40], norm="linf", eps=EPS, batch=17)
     assert abs(int(whole.success.sum()) - int(parts.success.sum())) <= 2
 
 

@@ -22,7 +22,7 @@ EPS = {"linf": 0.12, "l2": 0.8, "l1": 3.0}
 @pytest.fixture
 def images(digits):
     _, _, x, y = digits
-    return x[:128], y[:128]
+    return x[:64], y[:64]
 
 
 def exactly(network, x):
@@ -57,7 +57,7 @@ def test_pgd_equals_torchattacks_and_foolbox(network, images, request):
     theirs = attack(foolbox.PyTorchModel(network, bounds=(0, 1)), x, y, epsilons=0.15)[0]
     assert torch.equal(ours, theirs)
     result = pgd(
-        network, x, y, norm="linf", eps=0.15, steps=20, step_size=0.02, early_exit=False, keep="last", batch=64
+        network, x, y, norm="linf", eps=0.15, steps=20, step_size=0.02, early_exit=False, keep="last", batch=32
     )
     assert torch.equal(ours, result.x_adv)
 
@@ -84,7 +84,7 @@ def test_an_image_meets_the_same_attack_in_every_batch(network, images, request)
     network = request.getfixturevalue(network)
     x, y = images
     whole = last(iterates(network, x, y, norm="l2", eps=0.8, steps=3))
-    for size in (1, LEAST_BATCH, LEAST_BATCH + 3, 40, 100):
+    for size in (1, LEAST_BATCH, LEAST_BATCH + 3, 40, 50):
         part = last(iterates(network, x[:size], y[:size], norm="l2", eps=0.8, steps=3))
         torch.testing.assert_close(part, whole[:size], atol=1e-5, rtol=0)
         assert torch.equal(verdict(network(part), y[:size]) >= 0, verdict(network(whole), y)[:size] >= 0)
@@ -99,9 +99,9 @@ def test_an_image_meets_the_same_attack_in_every_batch(network, images, request)
 def test_early_exit_fools_the_same_images(network, norm, start, images, request):
     x, y = images
     network, x = exactly(request.getfixturevalue(network), x)
-    options = {"norm": norm, "eps": EPS[norm], "steps": 50}
+    options = {"norm": norm, "eps": EPS[norm], "steps": 30}
     if start == "random":
-        options |= {"random_start": True, "restarts": 3}
+        options |= {"random_start": True, "restarts": 2}
     on = pgd(network, x, y, **options)
     off = pgd(network, x, y, **options, early_exit=False)
     assert torch.equal(on.success, off.success)
@@ -121,7 +121,7 @@ def test_a_cycle_is_a_cycle(trained, images):
     options = {"norm": "linf", "eps": 0.12, "steps": 100, "step_size": 0.01}
     result = pgd(trained, x, y, **options)
     stopped = ~result.success & (result.backwards < 100)
-    assert stopped.sum() >= 10
+    assert stopped.sum() >= 5
     paths = torch.stack([x, *iterates(trained, x, y, **options)])
     margins = torch.stack([verdict(trained(points), y) for points in paths])
     assert torch.equal((margins >= 0).any(0), result.success)
