@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bioinspired.assessment import data_of
+from bioinspired.endpoints import data_of
 from bioinspired.attacks.members import MEMBERS
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load

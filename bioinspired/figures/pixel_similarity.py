@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bioinspired.assessment import data_of
+from bioinspired.endpoints import data_of
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.claims.declarations import Cell

@@ -6,10 +6,11 @@ from html import escape
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from bioinspired.assessment import Assessment, data_of
+from bioinspired.assessment import Assessment
 from bioinspired.chapter import Chapter
 from bioinspired.claims import Holding, Verdict, agreement, load
 from bioinspired.claims.declarations import Cell, Headline
+from bioinspired.endpoints import data_of
 from bioinspired.tables.layout import NOTHING, badge, interval, small, table
 
 
@@ -57,7 +58,7 @@ ATTACKING = ("attack", "distance", "direct", "fgsm_scan")
 
 def speaks_of_an_attacker(claim: Headline) -> bool:
     """Whether to ask of a claim if the defense holds: its endpoint is an attacker's, and what it defends no control."""
-    return claim.endpoint.question in ATTACKING and claim.kind == "effect" and not claim.control
+    return claim.endpoint.question in ATTACKING and claim.sort == "robustness"
 
 
 def of_attacks(assessments: Iterable[Assessment]) -> list[Assessment]:

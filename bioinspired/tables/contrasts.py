@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bioinspired.assessment import answers
 from bioinspired.chapter import Chapter
 from bioinspired.claims import statistics
 from bioinspired.claims.statistics import MOST_SEEDS, Effect
+from bioinspired.endpoints import answers
 from bioinspired.holding import UNDEFENDED
 from bioinspired.results import Result
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
-from bioinspired.assessment import data_of
+from bioinspired.endpoints import data_of
 from bioinspired.attacks.members import MEMBERS, Member
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
 from bioinspired import keys
-from bioinspired.assessment import data_of
+from bioinspired.endpoints import data_of
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.claims.statistics import paired as paired_effect
