@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bioinspired.claims import Evidence, Headline, Holding, Verdict, judge, load
-from bioinspired.endpoints import answers, data_of
+from bioinspired.endpoints import answers, data_of, feeding
 from bioinspired.holding import alike, holding
 from bioinspired.records import Store
 from bioinspired.registration import registered
@@ -49,19 +49,6 @@ def assess(study: Study, store: Store) -> list[Assessment]:
         )
         for headline, one, verdict, mine in zip(headlines, evidence, verdicts, used, strict=True)
     ]
-
-
-def planned(study: Study) -> set[str]:
-    """Ids of the headline claims that some measurement of a study answers."""
-    labels = {trial.network: trial.label for trial in study.trials}
-    return {
-        headline.id
-        for headline in (h.on(data_of(study)) for h in load(study.name).headlines)
-        for trial in study.trials
-        if trial.label in (headline.defended, headline.baseline)
-        for measurement in trial.measurements
-        if answers(headline.endpoint, measurement, [labels[source] for source in measurement.sources])
-    }
 
 
 def _bridged(headline: Headline, study: Study, found: list[Result], used: Sequence[Result]) -> Evidence:
@@ -123,7 +110,7 @@ def _untested(headline: Headline, study: Study, used: Sequence[Result]) -> Evide
     reason = f"not measured at scale {study.scale} on {data_of(study)}"
     labels = {trial.label for trial in study.trials}
     wanted = [label for label in (headline.defended, headline.baseline) if label not in labels]
-    if wanted or headline.id not in planned(study):
+    if wanted or not feeding(study, headline):
         reason = f"no such measurement in the study at scale {study.scale} on {data_of(study)}"
     elif used:
         reason = "only one side of the contrast has been measured"
@@ -152,7 +139,7 @@ def _images(
     one, other = (
         np.stack([
             np.mean([found for r in results if (r.label, r.seed) == (label, seed)
-                     and (found := r.images(metric)) is not None] or [[np.nan]], axis=0)
+                     and (found := r.images(metric)) is not None] or [np.array([np.nan])], axis=0)
             for seed in arm
         ])
         for label, arm in zip(sides, arms, strict=True)

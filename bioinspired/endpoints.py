@@ -2,14 +2,26 @@
 
 from collections.abc import Sequence
 
-from bioinspired.claims.declarations import Endpoint
+from bioinspired.claims.declarations import Endpoint, Headline
 from bioinspired.keys import Strength, strength
-from bioinspired.trials import Attack, Clean, Corruption, Distance, Measurement, Study
+from bioinspired.trials import Attack, Clean, Corruption, Distance, Measurement, Study, Trial
 
 
 def data_of(study: Study) -> str:
     """The data set a study is on."""
     return study.trials[0].network.data.name
+
+
+def feeding(study: Study, headline: Headline) -> list[tuple[Trial, Measurement]]:
+    """The measurements of a study that answer a claim on its data, of both sides of the contrast."""
+    endpoint, labels = headline.on(data_of(study)).endpoint, {trial.network: trial.label for trial in study.trials}
+    return [
+        (trial, measurement)
+        for trial in study.trials
+        if trial.label in (headline.defended, headline.baseline)
+        for measurement in trial.measurements
+        if answers(endpoint, measurement, [labels[source] for source in measurement.sources])
+    ]
 
 
 def answers(endpoint: Endpoint, measurement: Measurement, sources: Sequence[str]) -> bool:

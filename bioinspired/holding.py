@@ -104,7 +104,7 @@ def against(
     shared = sorted(set(one) & set(other))
     if not shared:
         return None
-    arms = [100.0 * np.stack([arm[seed] for seed in shared]) for arm in (one, other)]
+    arms = [np.where(np.stack([arm[seed] for seed in shared]), 100.0, 0.0) for arm in (one, other)]
     return Evidence(
         defended=tuple(arms[0].mean(1).tolist()),
         baseline=tuple(arms[1].mean(1).tolist()),

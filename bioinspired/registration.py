@@ -20,7 +20,7 @@ import functools
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -29,7 +29,7 @@ from typing import Any
 from bioinspired import keys
 from bioinspired.claims import Claims, Headline, load
 from bioinspired.claims.verdicts import RULE
-from bioinspired.endpoints import answers, data_of
+from bioinspired.endpoints import data_of, feeding
 from bioinspired.holding import BASELINES, HALF, ball_of
 from bioinspired.provenance import ROOT
 from bioinspired.results import Result
@@ -43,7 +43,7 @@ def described(study: Study, claims: Claims | None = None) -> dict[str, Any]:
     claims = claims or load(study.name)
     headlines = [headline.on(data_of(study)) for headline in claims.headlines]
     return {
-        "rule": RULE | {"half": HALF, "baselines": [*BASELINES, *study.rivals]},
+        "rule": {**RULE, "half": HALF, "baselines": [*BASELINES, *study.rivals]},
         "claims": {headline.id: keys.fields(headline) for headline in headlines},
         "fidelity": study.fidelity,
         "contrasts": {headline.id: _contrast(study, headline) for headline in headlines},
@@ -81,7 +81,9 @@ def add(made: Iterable[Study]) -> list[str]:
         if found[-1:] != [digest(study)]:
             found.append(digest(study))
             changed.append(name_of(study))
-    Path(str(resources.files("bioinspired.claims") / FILE)).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    Path(str(resources.files("bioinspired.claims") / FILE)).write_text(
+        json.dumps(content, indent=1, sort_keys=True) + "\n"
+    )
     _file.cache_clear()
     return changed
 
@@ -120,18 +122,14 @@ def committed(commit: str | None, text: str) -> bool | None:
 
 def _contrast(study: Study, headline: Headline) -> dict[str, Any]:
     """Seeds and images of both sides of a claim."""
-    labels = {trial.network: trial.label for trial in study.trials}
-    out = {}
-    for side in (headline.defended, headline.baseline):
-        asked = [
-            (trial.network.seed, measurement.images.n)
-            for trial in study.trials
-            if trial.label == side
-            for measurement in trial.measurements
-            if answers(headline.endpoint, measurement, [labels[source] for source in measurement.sources])
-        ]
-        out[side] = {"seeds": sorted({seed for seed, _ in asked}), "images": sorted({n or 0 for _, n in asked})}
-    return out
+    asked = [(trial.label, trial.network.seed, one.images.n or 0) for trial, one in feeding(study, headline)]
+    return {
+        side: {
+            "seeds": sorted({seed for label, seed, _ in asked if label == side}),
+            "images": sorted({n for label, _, n in asked if label == side}),
+        }
+        for side in (headline.defended, headline.baseline)
+    }
 
 
 @functools.cache

@@ -136,7 +136,7 @@ class Result:
         if metric != "conditional" or self.clean is None or self.source_correct is None:
             return percent
         counted = self.clean & ~self.source_correct
-        return rate + counted * (percent - rate) / counted.mean()
+        return np.asarray(rate + counted * (percent - rate) / counted.mean(), dtype=np.float64)
 
     def counted(self, metric: str = "unconditional") -> int:
         """How many images stand under the fraction that `rate` gives."""

@@ -66,14 +66,18 @@ class Attacks:
         seeds = self._seeds(level, labels)
         return {name for part in parts(level) for name in self._list(part, labels, seeds)[0]}
 
+    def direct(self, level: Level, label: str) -> bool:
+        """Whether direct attacks on a label were made in this ball."""
+        return any(name in self._direct for part in parts(level) for name in self._met(label, part, smaller=False))
+
     def worst(self, level: Level, *labels: str) -> list[dict[int, Bits]]:
         """For each label, per seed, the images that held out against every attack of one list that all labels met.
 
         On the list stand attacks in this ball that every network met, searches for the smallest change in its norm (an
         image has fallen where one below the strength was found), and attacks in smaller balls that saw as many images.
-        The images are those that all of the list saw; where direct attacks were made, what saw fewer than they is not on
-        it. The seeds are those that most attacks on all labels share; a
-        label without any seed but one stands for all. In several balls at once an image holds out that does so in each.
+        The images are those that all of the list saw; where direct attacks were made, what saw fewer is not on it. The
+        seeds are those that most attacks on all labels share; a label with one seed has that one. In several balls at
+        once an image holds out that does so in each.
         """
         seeds = self._seeds(level, labels)
         found: list[dict[int, list[Bits]]] = [{} for _ in labels]
@@ -94,19 +98,22 @@ class Attacks:
         """The seeds of each label: for labels of several the ones that most attacks in the ball share."""
         options: list[tuple[Set[int], ...]] = []
         met = [self._met(label, parts(level)[0], smaller=False) for label in labels]
-        for name in set.intersection(*(set(each) for each in met)):
+        for name in sorted(set.intersection(*(set(each) for each in met))):
             own = [set(each[name]) for each in met]
             several = [seeds for seeds in own if len(seeds) > 1]
             shared = set.intersection(*several) if several else set()
             options.append(tuple(shared if len(seeds) > 1 else seeds for seeds in own))
-        return list(max(options, key=lambda own: (sum(map(len, own)), options.count(own)), default=[set()] * len(labels)))
+        most = max(options, key=lambda own: (sum(map(len, own)), options.count(own)), default=None)
+        return list(most) if most else [set() for _ in labels]
 
     def _list(self, level: Level, labels: Sequence[str], seeds: Sequence[Set[int]]) -> tuple[set[Name], int]:
         """The attacks that all networks met, and how many images all of them saw."""
 
         def size(name: Name, met: Sequence[dict[Name, dict[int, Bits]]]) -> int:
             """Of the fewest images that a network met the attack on; 0 where one did not."""
-            sizes = [len(each.get(name, {}).get(seed, ())) for each, own in zip(met, seeds, strict=True) for seed in own]
+            sizes = [
+                len(each.get(name, {}).get(seed, ())) for each, own in zip(met, seeds, strict=True) for seed in own
+            ]
             return min(sizes, default=0)
 
         here = [self._met(label, level, smaller=False) for label in labels]

@@ -71,10 +71,10 @@ class Effect:
         """Half the width w(a) of an interval that leaves `a` on each side."""
         seeds = sum(_t(a, group.k - 1) ** 2 * group.variance / group.k for group in self.groups)
         if self.n < 2:
-            return float(seeds**0.5)
+            return float(np.sqrt(seeds))
         t = _t(a, self.n - 1) ** 2 / self.n
         images = max(t * self.image_variance, self._unseen(a) ** 2) - t * self._interaction
-        return float(seeds + max(images, 0.0)) ** 0.5
+        return float(np.sqrt(seeds + max(images, 0.0)))
 
     def interval(self, a: float) -> tuple[float, float]:
         """The interval around the mean that leaves `a` on each side; points end at -100 and 100."""
@@ -84,11 +84,10 @@ class Effect:
         return max(low, -100.0), min(high, self._unseen(a) if self.none_left and self.n else 100.0)
 
     def at(self, k: int, n: int) -> "Effect":
-        """The same mean and spreads with at least k seeds a group and n images."""
+        """The same mean and spreads with k seeds a group and n images."""
         fewer = (1 / self.n - 1 / n) if self.n else 0.0
         groups = tuple(
-            replace(group, k=max(k, group.k), variance=max(0.0, group.variance - group.interaction * fewer))
-            for group in self.groups
+            replace(group, k=k, variance=max(0.0, group.variance - group.interaction * fewer)) for group in self.groups
         )
         return replace(self, groups=groups, n=n if self.n else 0)
 
@@ -101,7 +100,7 @@ class Effect:
         images = max(0.0, self.image_variance - self._interaction) / self.n if self.n > 1 else 0.0
         parts = ((seeds, self.k - 1.0), (images, self.n - 1.0))
         found = [_noncentral(freedom, a, power) ** 2 * variance for variance, freedom in parts if variance > 0]
-        return max(float(sum(found)) ** 0.5, self.reach(a))
+        return max(float(np.sqrt(sum(found))), self.reach(a))
 
     def _unseen(self, a: float) -> float:
         """What n images that all answer alike leave open, in points."""
@@ -155,8 +154,9 @@ def effect(
         for values, bits in zip(seeds, [a - b] if paired else [a, b], strict=True)
     )
     variance = scale * float(np.var(a.mean(axis=0) - b.mean(axis=0), ddof=1))
-    return Effect(mean=mean, groups=groups, image_variance=variance, n=size, points=points,
-                  none_left=points and not one.any())
+    return Effect(
+        mean=mean, groups=groups, image_variance=variance, n=size, points=points, none_left=points and not one.any()
+    )
 
 
 def of_bits(defended: npt.ArrayLike, baseline: npt.ArrayLike, *, paired: bool) -> Effect:
