@@ -2,9 +2,9 @@
 
 `digest` hashes everything that decides the verdicts of a study on one data set: every claim with its words (so their
 number too), the constants of the rules with their version, seeds and images of each contrast, fidelity, and the
-strength at which each defense is judged; not what pilots had shown, which decides nothing. It hashes these declared values, not files or source text: a module may be
-moved or rewritten without a claim losing its registration, and what code does beyond its constants is held by the
-version, which a test pins to known verdicts.
+strength at which each defense is judged; not what pilots had shown, which decides nothing. It hashes these declared
+values, not files or source text: a module may be moved or rewritten without a claim losing its registration, and what
+code does beyond its constants is held by the version, which a test pins to known verdicts.
 
 `registrations.json` lists the digests of every study, oldest first. A commit of it registers. The worker writes the
 last ones into the provenance of each training; of a network that is trained again the first ones stay, because its
