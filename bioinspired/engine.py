@@ -21,7 +21,7 @@ from bioinspired.plan import Task, Unit, measuring_tasks, training_tasks, units,
 from bioinspired.provenance import of_run
 from bioinspired.records import DamagedRecordError, Store
 from bioinspired.trials import Network, Study, Tier
-from bioinspired.worker import Criteria, Order, perform, prepare
+from bioinspired.worker import Order, perform, prepare
 
 ENDED = "its worker process was ended from outside, perhaps for want of memory; what had finished is kept"
 
@@ -40,7 +40,6 @@ def run(
     *,
     device: str = "cpu",
     tier: Tier | None = None,
-    criteria: Criteria | None = None,
     executor: Executor | None = None,
     workers: int = 2,
     started: Callable[[Sequence[Task]], None] = lambda tasks: None,
@@ -53,7 +52,6 @@ def run(
         store: where records go.
         device: "cpu" or "cuda"; a GPU has one worker.
         tier: only the units of this tier.
-        criteria: what `assessment.criteria` says, stamped on the measurements.
         executor: where tasks run; None: processes of this machine. Another machine must see the store's folder.
         workers: local processes.
         started: called before each of the two stages with its tasks.
@@ -71,7 +69,7 @@ def run(
         return []
     for damage in [found for found in store.records() if isinstance(found, DamagedRecordError)]:
         store.set_aside(damage)
-    order = Order(store, device, dict(criteria or {}), of_run(device))
+    order = Order(store, device, of_run(device))
     with (
         _interrupts() as interrupted,
         _pool(executor, 1 if device.startswith("cuda") else min(workers, len(missing))) as pool,

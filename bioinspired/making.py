@@ -1,4 +1,4 @@
-"""Makes what is missing of studies, with progress shown and the claims' criteria stamped."""
+"""Makes what is missing of studies, with progress shown."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,6 @@ def make(
     """
     if not wanted([unit for study in studies for unit in units(study, store, tier=tier)]):
         return
-    from bioinspired.assessment import criteria
     from bioinspired.engine import run
     from bioinspired.progress import Progress
 
@@ -37,7 +36,6 @@ def make(
             store,
             device=device,
             tier=tier,
-            criteria={pair: stamp for study in studies for pair, stamp in criteria(study).items()},
             workers=workers,
             started=shown.started,
             ended=shown.ended,

@@ -101,14 +101,16 @@ def _stamped(unit: Unit, store: Store) -> bool:
 
 
 def narrowed(study: Study, chosen: Iterable[Unit]) -> Study:
-    """The study with nothing but these units and the networks that they are asked of."""
+    """The study with nothing but these units, the networks that they are asked of, and their sources."""
     wanted: dict[tuple[str, Network], set[str]] = {}
+    sources: set[Network] = set()
     for unit in chosen:
         wanted.setdefault((unit.trial.label, unit.trial.network), set()).add(name_of(unit))
+        sources.update(unit.measurement.sources if unit.measurement is not None else ())
     trials = []
     for trial in study.trials:
-        if (trial.label, trial.network) in wanted:
-            asked = wanted[trial.label, trial.network]
+        if (trial.label, trial.network) in wanted or trial.network in sources:
+            asked = wanted.get((trial.label, trial.network), set())
             trials.append(replace(trial, measurements=tuple(m for m in trial.measurements if key(m) in asked)))
     return replace(study, trials=tuple(trials))
 

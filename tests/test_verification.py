@@ -49,8 +49,8 @@ STUDY = Study(
 
 @pytest.fixture(autouse=True)
 def no_processes(monkeypatch):
-    def make(studies, store, *, device, refresh, workers):
-        failures = run(studies, store, executor=Here(), refresh=refresh)
+    def make(studies, store, *, device, workers):
+        failures = run(studies, store, executor=Here())
         assert failures == []
 
     monkeypatch.setattr(verification, "make", make)
@@ -68,14 +68,6 @@ def changed(store, change):
     write(store.path(record.key), to_json(record).encode("ascii"))
 
 
-def made_by_other_code(record, names=None):
-    units = {
-        name: unit | ({"code": "0" * 64} if names is None or name in names else {})
-        for name, unit in record.provenance["units"].items()
-    }
-    return replace(record, provenance=record.provenance | {"units": units})
-
-
 def states(store):
     return {unit.key: unit.state for unit in plan.units(STUDY, store)}
 
@@ -85,49 +77,42 @@ def outcomes(store, **how):
     return {verification.name_of(finding.unit): finding.outcome for finding in found}
 
 
-def test_what_other_code_made_is_done_again_once_it_comes_out_the_same(store):
+def test_what_comes_out_the_same_is_stamped(store):
     before = store.read(key(NETWORK))
-    changed(store, made_by_other_code)
-    assert set(states(store).values()) == {"stale"}
     assert set(outcomes(store).values()) == {"identical"}
-    assert set(states(store).values()) == {"done"}
     after = store.read(key(NETWORK))
     assert (after.measurements, after.training, after.cost) == (before.measurements, before.training, before.cost)
     unit = after.unit(key(CLEAN))
-    assert unit["code"] == "0" * 64
-    assert unit["verified"]["code"] == before.unit(key(CLEAN))["code"]
+    assert unit["weights"] == unit["verified"]["weights"]
     assert unit["verified"]["identical"] is True
     runs = tables.provenance(str(store.root), "full")
     assert runs[["units", "verified"]].to_numpy().tolist() == [[5, 5]]
 
 
-def test_only_what_other_code_made_is_chosen_unless_all_is_asked_for(store):
+def test_what_is_stamped_is_not_chosen_unless_all_is_asked_for(store):
+    assert len(outcomes(store)) == 1 + len(MEASUREMENTS)
     assert verification.choose(STUDY, store) == []
-    changed(store, lambda record: made_by_other_code(record, {key(CLEAN)}))
-    assert outcomes(store) == {key(CLEAN): "identical"}
-    assert len(outcomes(store, every=True)) == 1 + len(MEASUREMENTS)
+    assert len(verification.choose(STUDY, store, every=True)) == 1 + len(MEASUREMENTS)
     with pytest.raises(UserError, match='sleep has no row "lucid": its rows are standard'):
         verification.choose(STUDY, store, label="lucid")
 
 
-def test_a_unit_that_comes_out_otherwise_stays_stale_and_the_record_as_it_was(store):
+def test_a_unit_that_comes_out_otherwise_is_not_stamped_and_the_record_stays_as_it_was(store):
     def wrong(record):
         entry = record.measurements[key(CLEAN)]
         bits = {"correct": pack(~record.bits(key(CLEAN)))}
-        record = replace(record, measurements=record.measurements | {key(CLEAN): entry | {"bits": bits}})
-        return made_by_other_code(record)
+        return replace(record, measurements=record.measurements | {key(CLEAN): entry | {"bits": bits}})
 
     changed(store, wrong)
     before = store.read(key(NETWORK)).measurements
     found = outcomes(store)
     assert found.pop(key(CLEAN)) == "different"
     assert set(found.values()) == {"identical"}
-    assert states(store)[key(CLEAN)] == "stale"
+    assert [unit.key for unit in verification.choose(STUDY, store)] == [key(CLEAN)]
     assert store.read(key(NETWORK)).measurements == before
 
 
 def test_a_stamp_survives_what_is_measured_later(store):
-    changed(store, made_by_other_code)
     outcomes(store)
     other = replace(STUDY, trials=(replace(STUDY.trials[0], measurements=(*MEASUREMENTS, later := ask_noise())),))
     assert run([other], store, executor=Here()) == []
@@ -215,7 +200,7 @@ def test_other_images_are_never_the_same_measurement(tmp_path, monkeypatch):
 
 
 def training(accuracy, weights):
-    unit = {"run": "r", "code": "0" * 64, "weights": weights * 64, "finished": "2026-01-01T00:00:00+00:00"}
+    unit = {"run": "r", "weights": weights * 64, "finished": "2026-01-01T00:00:00+00:00"}
     return Record(
         key=key(NETWORK),
         config={},
@@ -244,15 +229,13 @@ def test_the_command_says_what_came_out_and_exits_with_1_where_something_differs
 
     monkeypatch.setattr(studies, "study", lambda *names, **more: STUDY)
     command = ["verify", "sleep", "--store", str(store.root), "--device", "cpu"]
-    changed(store, made_by_other_code)
     found = CliRunner().invoke(app, command)
     assert (found.exit_code, found.stdout) == (0, "5 units made again: 5 identical, 0 within tolerance, 0 different.\n")
 
     def wrong(record):
         entry = record.measurements[key(FAR)]
         values = {which: [9.0] * len(numbers) for which, numbers in entry["values"].items()}
-        record = replace(record, measurements=record.measurements | {key(FAR): entry | {"values": values}})
-        return made_by_other_code(replace(record, provenance=record.provenance), {key(FAR)})
+        return replace(record, measurements=record.measurements | {key(FAR): entry | {"values": values}})
 
     changed(store, wrong)
     found = CliRunner().invoke(app, [*command, "--every"])
