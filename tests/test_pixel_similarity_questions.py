@@ -14,7 +14,7 @@ from bioinspired.defenses import blur
 from bioinspired.errors import UserError
 from bioinspired.measuring import measure
 from bioinspired.outcome import Asked
-from bioinspired.questions import common_corruptions, feature_attack, radial_spectrum, similarities
+from bioinspired.questions import common_corruptions, feature_attack, radial_spectrum, similarities, training_cost
 from bioinspired.studies.pixel_similarity import trials
 from bioinspired.studies.pixel_similarity_settings import FULL, SETTINGS
 from bioinspired.trials import (
@@ -31,6 +31,7 @@ from bioinspired.trials import (
     RadialSpectrum,
     Recipe,
     Similarities,
+    TrainingCost,
 )
 
 DIGITS = Data(name="digits", size=8, train=300)
@@ -276,3 +277,24 @@ def test_the_full_grid_runs_on_its_own_data(monkeypatch):
     asked_of_one = Measurement(question=Clean(), images=Images(n=8))
     assert all(asked_of_one in trial.measurements for trial in study.trials)
     assert len(made) == 4
+
+
+@pytest.mark.parametrize(("pairs", "memory"), [(None, 1.0), (8, 2.0), (16, 3.0)])
+def test_pairs_cost_memory_in_proportion_to_their_images(pairs, memory):
+    architecture = Architecture(name="resnet18_stem7", width=4)
+    defense = None if pairs is None else PixelSimilarity(pairs=pairs)
+    recipe = Recipe(epochs=3, batch=16, validation=20, select="best_loss")
+    network = Network(data=DIGITS, architecture=architecture, recipe=recipe, seed=0, defense=defense)
+    outcomes = [
+        training_cost.ask(TrainingCost(name=name, network=network, steps=2), asked(nn.Identity(), pictures()))
+        for name in ("time", "memory")
+    ]
+    assert outcomes[0].values["value"][0] > 0.5
+    assert outcomes[1].values["value"][0] == pytest.approx(memory, rel=0.3)
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+def test_the_first_three_seeds_of_every_row_come_before_others(dataset):
+    seeds = [trial.network.seed for trial in trials("narrow", dataset, None).trials if trial.network.seed < 100]
+    assert max(seeds[:21]) == 2
+    assert set(seeds[21:]) == {3, 4}

@@ -15,16 +15,21 @@ schedule (40 epochs, batch 64, two cycles), alpha 10, Th 0.8, pairs of 5,000 CIF
 and on MNIST (20 epochs, alpha 4, Th 0.2) and Fashion-MNIST (20 epochs, alpha 10, Th 0.8) the core rows and pairs of the
 other of the two sets.
 
-Every target is asked, on all 10,000 images: clean, three noises at nine strengths, FGSM from the source "standard" at
-nine. The rows of HEADLINE are asked besides: the boundary attack with 50 steps (1,000 images), the fifteen common
-corruptions at five severities (5,000), distances and spectra of FMN (1,000) and, in two rows, of the boundary attack
-with 10,000 steps (200), PGD-50 over epsilon (1,000). Their first seed: the boundary attack with numbers of steps
-between (200), FMN in Linf (1,000), FGSM from every source (10,000), momentum from each, with input diversity from all
-at once (1,000), PGD of low and of high frequencies and the attack on features (1,000), similarities; AutoAttack at
-three epsilons (200), a gallery, the checks.
+Rows at scale narrow on MNIST and Fashion-MNIST, images in [0, 1] as the authors leave them, width 8, five epochs (PGD
+training two), one at each of the paper's five rates:
+
+    core    standard; thresholded; pixel; noise-trained; pgd-trained; alpha 0; shuffled                seeds 0 to 4
+    sources as above
+
+Every target is asked, on all 10,000 images: clean, three noises at up to nine strengths, FGSM from the source
+"standard" at as many; PGD over epsilon (1,000) where a row has all seeds. The rows of HEADLINE are asked besides: the
+boundary attack with 50 steps, common corruptions, distances and spectra of FMN and, in two rows, of the boundary attack
+with 10,000 steps. Their first seed: the boundary attack with numbers of steps between, FMN in Linf, FGSM from every
+source, momentum from each, with input diversity from all at once, PGD of low and of high frequencies and the attack on
+features, similarities; AutoAttack, a gallery, the checks. On how many images: `Effort`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -54,6 +59,7 @@ from bioinspired.trials import (
     Similarities,
     Study,
     Tier,
+    TrainingCost,
     Trial,
 )
 
@@ -61,12 +67,16 @@ TITLE = "Pixel similarity"
 DATASETS = {
     "smoke": ("digits",),
     "laptop": ("digits", "mnist", "fashion_mnist", "cifar10"),
+    "narrow": ("mnist", "fashion_mnist"),
     "full": ("cifar10", "mnist", "fashion_mnist"),
 }
 SOURCE_SEED = 100
 HEADLINE = ("standard", "thresholded", "pixel", "noise-trained")
 CHECKED = ("thresholded",)
 SHOWN = ("standard", "thresholded", "noise-trained")
+ATTACKED = (*SHOWN, "pgd-trained")
+COSTED = ("standard", "thresholded", "pgd-trained")
+FIRST_SEEDS = 3
 LONG = ("standard", "thresholded")  # the long boundary attack takes minutes a network
 BANDS: tuple[Literal["low", "high"], ...] = ("low", "high")
 
@@ -80,24 +90,26 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
         for name, network in sources.items()
     ]
     main = seeds or setting.seeds
-    for label in (*HEADLINE, *setting.rows, *setting.wide):
-        all_seeds = label in HEADLINE or label in setting.twice
-        for seed in main if all_seeds else main[:1]:
-            network = _network(setting, label, seed)
-            asked = _everywhere(setting, network, sources)
-            if label in HEADLINE:
-                asked += _headline(setting, label)
-                if seed == main[0]:
-                    asked += _once(setting, label, sources, twin=_network(setting, "standard", seed))
-            out.append(
-                Trial(
-                    network=network,
-                    label=label,
-                    measurements=tuple(dict.fromkeys(asked)),
-                    factors=_factors(network),
-                    tier=_tier(setting, label),
-                )
+    for label, seed in _order(setting, main):
+        network = _network(setting, label, seed)
+        asked = _everywhere(setting, network, sources)
+        if label in HEADLINE:
+            asked += _headline(setting, label)
+        if label in HEADLINE or label in setting.twice:
+            asked += _white_box(setting, strongest=label in ATTACKED and seed == main[0])
+        if setting.effort.timed_steps and label in COSTED:
+            asked += _costs(setting, label, network)
+        if label in HEADLINE and seed == main[0]:
+            asked += _once(setting, label, sources, twin=_network(setting, "standard", seed))
+        out.append(
+            Trial(
+                network=network,
+                label=label,
+                measurements=tuple(dict.fromkeys(asked)),
+                factors=_factors(network),
+                tier=_tier(setting, label),
             )
+        )
     return Study(
         name="pixel_similarity",
         scale=scale,
@@ -107,13 +119,20 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
     )
 
 
+def _order(setting: Setting, seeds: Sequence[int]) -> list[tuple[str, int]]:
+    """Rows and their seeds: the first three of every row before any other seed."""
+    every = {label: label in HEADLINE or label in setting.twice for label in (*HEADLINE, *setting.rows, *setting.wide)}
+    first = [(label, seed) for label, more in every.items() for seed in seeds[: FIRST_SEEDS if more else 1]]
+    return first + [(label, seed) for label, more in every.items() if more for seed in seeds[FIRST_SEEDS:]]
+
+
 def _tier(setting: Setting, label: str) -> Tier:
     return "wide" if label in setting.wide else "core"
 
 
 def _network(setting: Setting, label: str, seed: int) -> Network:
     defense, recipe, data = _row(setting, label)
-    architecture = Architecture(name="resnet18_stem7", width=setting.width)
+    architecture = Architecture(name="resnet18_stem7", width=setting.width, normalize=setting.normalize)
     return Network(data=data, architecture=architecture, recipe=recipe, seed=seed, defense=defense)
 
 
@@ -137,7 +156,7 @@ def _row(setting: Setting, label: str) -> tuple[Defense | None, Recipe, Data]:
     rows: dict[str, tuple[Defense | None, Recipe]] = {
         "standard": (None, recipe),
         "noise-trained": (None, replace(recipe, noise=setting.noise)),
-        "pgd-trained": (None, replace(recipe, adversary=setting.adversary)),
+        "pgd-trained": (None, replace(setting.adversarial or recipe, adversary=setting.adversary)),
         "blur": (Blur(sigma=setting.blur), recipe),
         "separate": (replace(base, statistics="separate"), recipe),
         "plain": (replace(base, convention="plain"), recipe),
@@ -159,7 +178,7 @@ def _source(setting: Setting, name: str) -> Network:
     """A network that examples are made on: never a target."""
     if name == "vgg":
         network = _network(setting, "standard", SOURCE_SEED)
-        return replace(network, architecture=Architecture(name="vgg", width=setting.width))
+        return replace(network, architecture=replace(network.architecture, name="vgg"))
     return _network(setting, name, SOURCE_SEED)
 
 
@@ -224,14 +243,31 @@ def _headline(setting: Setting, label: str) -> list[Measurement]:
         for search in effort.spectrum
         if search.search == "fmn" or label in LONG
     ]
-    return asked + [
-        _on(
-            setting,
-            Attack(name="pgd", eps=eps, steps=effort.white_box_steps, step_size="0.25", random_start=True),
-            effort.white_box_images,
-        )
-        for eps in setting.strengths.white_box
-    ]
+    return asked
+
+
+def _pgd(setting: Setting, eps: Strength) -> Attack:
+    return Attack(name="pgd", eps=eps, steps=setting.effort.white_box_steps, step_size="0.25", random_start=True)
+
+
+def _white_box(setting: Setting, *, strongest: bool) -> list[Measurement]:
+    """PGD over epsilon, of every row that has all seeds; AutoAttack of one of them."""
+    effort, grids = setting.effort, setting.strengths
+    asked = [_on(setting, _pgd(setting, eps), effort.white_box_images) for eps in grids.white_box]
+    if strongest:
+        asked += [
+            _on(setting, Attack(name="autoattack", norm=norm, eps=eps), effort.auto_images) for norm, eps in grids.auto
+        ]
+    return asked
+
+
+def _costs(setting: Setting, label: str, network: Network) -> list[Measurement]:
+    """What a training step costs; memory of the regularizer alone, which is the same with every seed."""
+    steps, images = setting.effort.timed_steps, Images(n=1)
+    asked = [Measurement(question=TrainingCost(name="time", network=network, steps=steps), images=images)]
+    if label == "thresholded":
+        asked.append(Measurement(question=TrainingCost(name="memory", network=network, steps=steps), images=images))
+    return asked
 
 
 def _once(setting: Setting, label: str, sources: Mapping[str, Network], *, twin: Network) -> list[Measurement]:
@@ -255,11 +291,7 @@ def _once(setting: Setting, label: str, sources: Mapping[str, Network], *, twin:
     asked.append(_on(setting, FeatureAttack(eps=middle, steps=effort.white_box_steps), effort.fmn_images))
     asked.append(Measurement(question=Similarities(), images=Images(n=effort.similar_images, split="train")))
     if label in SHOWN:
-        attack = Attack(name="pgd", eps=middle, steps=effort.white_box_steps, step_size="0.25", random_start=True)
-        asked.append(Measurement(question=Gallery(attack=attack)))
-        asked += [
-            _on(setting, Attack(name="autoattack", norm=norm, eps=eps), effort.auto_images) for norm, eps in grids.auto
-        ]
+        asked.append(Measurement(question=Gallery(attack=_pgd(setting, middle))))
     if label in CHECKED and effort.check_images:
         asked.append(_on(setting, Checked(eps=middle), effort.check_images, (twin,)))
     return asked

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from bioinspired.keys import Strength, strength
 from bioinspired.trials import Data, PGDTraining, PixelSimilarity, RadialSpectrum, Recipe, Scale
@@ -40,19 +40,25 @@ class Effort:
     similar_images: int
     auto_images: int
     check_images: int
+    timed_steps: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What differs between scales and data sets; `rows` names the rows beside those of HEADLINE, `wide` later ones."""
+    """What differs between scales and data sets; `rows` names the rows beside those of HEADLINE, `wide` later ones.
+
+    `adversarial` is the recipe of PGD training where it is not that of the others.
+    """
 
     data: Data
     width: int
+    normalize: bool = True
     recipe: Recipe
     regularizer: PixelSimilarity
     noise: Strength
     blur: Strength
     adversary: PGDTraining
+    adversarial: Recipe | None = None
     seeds: tuple[int, ...]
     rows: tuple[str, ...]
     wide: tuple[str, ...] = ()
@@ -225,6 +231,7 @@ FULL = Setting(
         similar_images=5000,
         auto_images=200,
         check_images=200,
+        timed_steps=10,
     ),
     foreign={
         "MNIST pairs": PixelSimilarity(source=Data(name="mnist", size=28)),
@@ -234,6 +241,57 @@ FULL = Setting(
     changes="images are normalised by the data set's mean and deviation, and cropped with a black border; "
     "the common corruptions are made anew",
 )  # fmt: skip
+FULL_MNIST = replace(
+    FULL,
+    data=Data(name="mnist", size=28),
+    normalize=False,
+    recipe=replace(STEPS, epochs=20, validation=600),
+    regularizer=PixelSimilarity(alpha="4", threshold="0.2"),
+    noise="0.5",
+    adversary=PGDTraining(eps="0.1", steps=7),
+    wide=("pgd-trained", "blur", "Fashion-MNIST pairs"),
+    strengths=STROKES,
+    foreign={"Fashion-MNIST pairs": PixelSimilarity(source=Data(name="fashion_mnist", size=28))},
+    changes="the common corruptions are made anew",
+)
+FULL_FASHION = replace(
+    FULL_MNIST,
+    data=Data(name="fashion_mnist", size=28),
+    regularizer=PixelSimilarity(),
+    noise="0.3",
+    adversary=PGDTraining(eps="0.05", steps=7),
+    wide=("pgd-trained", "blur", "MNIST pairs"),
+    foreign={"MNIST pairs": PixelSimilarity(threshold="0.4", source=Data(name="mnist", size=28))},
+    changes="the number of epochs is a guess; the common corruptions are made anew",
+)
+NARROW: Mapping[str, Any] = {
+    "width": 8,
+    "recipe": replace(STEPS, epochs=5, validation=600),
+    "adversarial": Recipe(epochs=2, batch=64, decay="0", validation=600),
+    "seeds": (0, 1, 2, 3, 4),
+    "rows": ("pgd-trained", *CONTROLS),
+    "twice": ("pgd-trained", *CONTROLS),
+    "wide": (),
+    "effort": replace(
+        FULL.effort,
+        white_box_steps=20,
+        boundary_images=500,
+        boundary_steps=(1000,),
+        spectrum_images=50,
+        fmn_images=200,
+        severities=(4,),
+        corrupted_images=1000,
+        auto_images=100,
+        check_images=50,
+    ),
+    "fidelity": "proxy",
+}
+"""What MNIST and Fashion-MNIST share at scale narrow."""
+NARROWED = (
+    "networks of width 8 in place of 64, trained for 5 epochs in place of 20, one at each of the paper's five rates; "
+    "PGD training takes 2 epochs of a one-cycle schedule"
+)
+COARSE: Mapping[str, Any] = {"uniform": ("1/6", "1/3", "1/2"), "salt_and_pepper": ("0.1", "0.2", "0.3")}
 SETTINGS: Mapping[tuple[Scale, str], Setting] = {
     ("smoke", "digits"): SMOKE,
     ("laptop", "digits"): DIGITS,
@@ -257,28 +315,24 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         changes="networks of width 8 trained for six epochs on 10,000 of CIFAR-10's images, in grey",
     ),
     ("full", "cifar10"): FULL,
-    ("full", "mnist"): replace(
-        FULL,
-        data=Data(name="mnist", size=28),
-        recipe=replace(STEPS, epochs=20, validation=600),
-        regularizer=PixelSimilarity(alpha="4", threshold="0.2"),
-        noise="0.5",
-        adversary=PGDTraining(eps="0.1", steps=7),
-        wide=("pgd-trained", "blur", "Fashion-MNIST pairs"),
-        strengths=STROKES,
-        foreign={"Fashion-MNIST pairs": PixelSimilarity(source=Data(name="fashion_mnist", size=28))},
-        changes="images are normalised by the data set's mean and deviation",
+    ("full", "mnist"): FULL_MNIST,
+    ("full", "fashion_mnist"): FULL_FASHION,
+    ("narrow", "mnist"): replace(
+        FULL_MNIST,
+        **NARROW,
+        strengths=replace(STROKES, **COARSE, fgsm=("0.05", "0.1", "0.2", "0.3", "0.5")),
+        changes=f"{NARROWED}; the common corruptions are made anew",
     ),
-    ("full", "fashion_mnist"): replace(
-        FULL,
-        data=Data(name="fashion_mnist", size=28),
-        recipe=replace(STEPS, epochs=20, validation=600),
-        regularizer=PixelSimilarity(),
-        noise="0.3",
-        adversary=PGDTraining(eps="0.05", steps=7),
-        wide=("pgd-trained", "blur", "MNIST pairs"),
-        strengths=STROKES,
-        foreign={"MNIST pairs": PixelSimilarity(threshold="0.4", source=Data(name="mnist", size=28))},
-        changes="images are normalised by the data set's mean and deviation; the number of epochs is a guess",
+    ("narrow", "fashion_mnist"): replace(
+        FULL_FASHION,
+        **NARROW,
+        strengths=replace(
+            STROKES,
+            **COARSE,
+            fgsm=("0.02", "0.05", "0.1", "0.2", "0.5"),
+            white_box=("0.02", "0.05", "0.1", "0.2"),
+            auto=(("linf", "0.05"),),
+        ),
+        changes=f"{NARROWED}; the common corruptions are made anew",
     ),
 }

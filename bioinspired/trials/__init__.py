@@ -30,6 +30,7 @@ from bioinspired.trials.pixel_similarity import (
     PixelSimilarity,
     RadialSpectrum,
     Similarities,
+    TrainingCost,
 )
 from bioinspired.trials.questions import (
     Attack,
@@ -95,6 +96,7 @@ __all__ = [
     "Striking",
     "Study",
     "Tier",
+    "TrainingCost",
     "Trial",
     "Variance",
     "WeightMap",

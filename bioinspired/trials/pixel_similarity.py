@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from bioinspired.keys import Strength
-from bioinspired.trials.networks import Data, Defense
+from bioinspired.trials.networks import Data, Defense, Network
 from bioinspired.trials.questions import Question
 
 
@@ -92,3 +92,24 @@ class FeatureAttack(Question):
     eps: Strength
     steps: int
     step_size: Strength = "0.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingCost(Question):
+    """What a step of a network's training costs, as a multiple of a plain one of the same architecture and data.
+
+    `name` is "time" (of the processor) or "memory" (what the forward passes keep for the backward pass, which says
+    nothing of adversarial training). `network` is the network that is asked, `steps` how many are timed in a turn.
+    """
+
+    kind: ClassVar = "training_cost"
+    name: Literal["time", "memory"]
+    network: Network
+    steps: int = 10
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The network's family, and the defense's module."""
+        defense = self.network.defense
+        own = () if defense is None else (f"bioinspired.defenses.{defense.kind}",)
+        return (f"bioinspired.networks.{self.network.architecture.name}", "bioinspired.attacks.gradient", *own)
