@@ -221,6 +221,18 @@ def test_attribution_shows_differences_to_the_twin(page: Chapter) -> None:
     assert set(frame["seeds"]) == {"5"}
 
 
+def test_networks_with_batch_normalisation_are_compared_with_the_undefended_one_that_has_it(tmp_path: Path) -> None:
+    def normalized_is_worse(trial: Trial, measurement: Measurement) -> float | None:
+        worse = 0.1 * trial.label.endswith(tables.NORMALIZED)
+        return share(trial, measurement) if is_clean(measurement) else 0.7 - worse
+
+    study, store = studies.study("weight_map", "narrow", seeds=(0, 1)), Store(tmp_path, "narrow")
+    fill(store, study, normalized_is_worse)
+    frame = tables.sweeps(Chapter(study, store)).data.set_index("network")
+    assert frame.loc["unsharp, batch normalisation", "uniform noise"].startswith("+0.0")
+    assert frame.loc["standard, batch normalisation", "uniform noise"].startswith("-10.0")
+
+
 def test_worst_case_is_per_image_over_the_attacks(page: Chapter) -> None:
     frame = tables.attacks(page).data.set_index("network")
     assert frame.loc["standard", "worst case"] == frame.loc["standard", "FGSM"]

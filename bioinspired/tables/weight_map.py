@@ -54,6 +54,9 @@ KERNELS = {
 """By row: the kernel, and its gains at W = 1 in closed form, sum K^2 and (sum K)^2."""
 
 
+NORMALIZED = ", batch normalisation"
+"""How the label of a network with batch normalisation ends; its twin is the undefended network that has it too."""
+
 EXPLORED = ("sweep", "kernel")
 """Groups of exploratory rows."""
 
@@ -99,14 +102,21 @@ def attribution(chapter: Chapter, groups: Iterable[str] = ("variant", "control")
     rows = []
     for label in labels:
         row = {"network": label, "gain": _gain(chapter, label)}
-        row |= {name: _difference(contrast(found, label)) for name, found in results.items()}
+        row |= {name: _difference(contrast(found, label, _twin(label))) for name, found in results.items()}
         row["seeds"] = str(len({r.seed for r in results["clean"] if r.label == label}) or NOTHING)
         rows.append(row)
     caption = (
         "Difference to the undefended network of the same seed, in points, with its 95 % interval over seeds and "
-        "images (none for a single seed). Gain: geometric mean over layers of Var(out) / Var(in) after training."
+        "images (none for a single seed); with batch normalisation to the undefended network that has it too. Gain: "
+        "geometric mean over layers of Var(out) / Var(in) after training."
     )
     return table(pd.DataFrame(rows, columns=["network", "gain", *QUESTIONS, "seeds"]), caption)
+
+
+def _twin(label: str) -> str:
+    """The undefended network that a row is compared with."""
+    normalized = label.endswith(NORMALIZED) and label != UNDEFENDED + NORMALIZED
+    return UNDEFENDED + NORMALIZED if normalized else UNDEFENDED
 
 
 def difference(chapter: Chapter, question: str, label: str) -> str:
