@@ -10,12 +10,11 @@ from filled import fill, is_clean
 from scipy import stats
 
 from bioinspired import figures, studies
-from bioinspired.assessment import criteria
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.defenses import weight_map as defense
+from bioinspired.endpoints import feeding
 from bioinspired.figures import weight_map as drawn
-from bioinspired.keys import key
 from bioinspired.records import Store
 from bioinspired.tables import weight_map as tables
 from bioinspired.tables.contrasts import Contrast, asked, contrast
@@ -54,8 +53,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Chapter:
 )
 def test_every_headline_claim_is_fed_by_both_sides_of_its_contrast(scale: str, dataset: str) -> None:
     study = studies.study("weight_map", scale, dataset=dataset)
-    labels = {key(trial.network): trial.label for trial in study.trials}
-    fed = {(claim, labels[network]) for (network, _), stamps in criteria(study).items() for claim in stamps}
+    fed = {(h.id, trial.label) for h in load("weight_map").headlines for trial, _ in feeding(study, h)}
     expected = {(h.id, label) for h in load("weight_map").headlines for label in (h.defended, h.baseline)}
     assert fed == expected
 

@@ -7,7 +7,6 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from bioinspired.chapter import Chapter
-from bioinspired.claims.verdicts import Word
 from bioinspired.competence import doubts
 from bioinspired.holding import UNDEFENDED
 from bioinspired.results import Result
@@ -29,15 +28,13 @@ STATEMENTS = {
 }
 """The abstract's five statements, and the headline claims that test each."""
 
-WORST_FIRST: tuple[Word, ...] = (
+WORST_FIRST: tuple[str, ...] = (
     "contradicted",
     "not reproduced",
     "not supported in our reconstruction",
     "not seen at small scale",
     "not tested",
-    "exploratory",
     "inconclusive",
-    "partly",
 )
 
 PARTLY_TESTED = "partly tested"
@@ -81,12 +78,12 @@ def statements(chapter: Chapter) -> Styler:
     return table(pd.DataFrame(rows), caption)
 
 
-def together(words: Sequence[Word]) -> Word:
+def together(words: Sequence[str]) -> str:
     """The verdict on a statement from those on its tests: the worst of them."""
     return next((word for word in WORST_FIRST if word in words), words[0])
 
 
-def _in_part(word: Word) -> str:
+def _in_part(word: str) -> str:
     """The verdict on a statement of which only the small network was tested: at best that it is tested in part."""
     if word in WORST_FIRST:
         return badge(word, f"{word} (of the small network; no scaled-up model here)")
