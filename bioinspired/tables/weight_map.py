@@ -168,7 +168,10 @@ def kernels(chapter: Chapter) -> Styler:
     """Every kernel with its gain in closed form, the gain of the trained layers, and what the network can do."""
     rates = {name: asked(chapter, claim) for name, claim in QUESTIONS.items()}
     rows = []
+    tried = {trial.label for trial in chapter.study.trials}
     for label, (name, white, flat) in KERNELS.items():
+        if label not in tried:
+            continue
         row = {"kernel": name, "row": label, "Σ K²": f"{white:.3g}", "(Σ K)²": f"{flat:.3g}"}
         row["gain, layer by layer"] = _layers(chapter, label)
         row |= {question: _mean([r for r in found if r.label == label]) for question, found in rates.items()}
