@@ -51,6 +51,9 @@ KERNELS = {
 """By row: the kernel, and its gains at W = 1 in closed form, sum K^2 and (sum K)^2."""
 
 
+NORMALIZED = ", batch normalisation"
+"""How the label of a network with batch normalisation ends; its twin is the undefended network that has it too."""
+
 EXPLORED = ("sweep", "kernel")
 """Groups of exploratory rows."""
 
@@ -96,14 +99,21 @@ def attribution(chapter: Chapter, groups: Iterable[str] = ("variant", "control")
     rows = []
     for label in labels:
         row = {"network": label, "gain": _gain(chapter, label)}
-        row |= {name: _difference(contrast(found, label)) for name, found in results.items()}
+        row |= {name: _difference(contrast(found, label, _twin(label))) for name, found in results.items()}
         row["seeds"] = str(len({r.seed for r in results["clean"] if r.label == label}) or NOTHING)
         rows.append(row)
     caption = (
         "Difference to the undefended network of the same seed, in points, with its 95 % interval over seeds and "
-        "images (none for a single seed). Gain: geometric mean over layers of Var(out) / Var(in) after training."
+        "images (none for a single seed); with batch normalisation to the undefended network that has it too. Gain: "
+        "geometric mean over layers of Var(out) / Var(in) after training."
     )
     return table(pd.DataFrame(rows, columns=["network", "gain", *QUESTIONS, "seeds"]), caption)
+
+
+def _twin(label: str) -> str:
+    """The undefended network that a row is compared with."""
+    normalized = label.endswith(NORMALIZED) and label != UNDEFENDED + NORMALIZED
+    return UNDEFENDED + NORMALIZED if normalized else UNDEFENDED
 
 
 def difference(chapter: Chapter, question: str, label: str) -> str:
@@ -158,7 +168,10 @@ def kernels(chapter: Chapter) -> Styler:
     """Every kernel with its gain in closed form, the gain of the trained layers, and what the network can do."""
     rates = {name: asked(chapter, claim) for name, claim in QUESTIONS.items()}
     rows = []
+    tried = {trial.label for trial in chapter.study.trials}
     for label, (name, white, flat) in KERNELS.items():
+        if label not in tried:
+            continue
         row = {"kernel": name, "row": label, "Σ K²": f"{white:.3g}", "(Σ K)²": f"{flat:.3g}"}
         row["gain, layer by layer"] = _layers(chapter, label)
         row |= {question: _mean([r for r in found if r.label == label]) for question, found in rates.items()}
