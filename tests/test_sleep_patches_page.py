@@ -9,6 +9,7 @@ from executors import Here
 from filled import fill
 
 from bioinspired import chapter, studies
+from bioinspired.claims import load
 from bioinspired.data import cub200
 from bioinspired.endpoints import data_of, feeding
 from bioinspired.engine import run

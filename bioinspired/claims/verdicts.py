@@ -321,13 +321,15 @@ def _qualified(headline: Headline, evidence: Evidence, found: Verdict) -> Verdic
         word = "not reproduced"
     if positive and headline.reliability == "second-hand":
         word = AGREES
-    if word in ("smaller", "larger"):
-        notes.append(f"{found.share:.2f} of the claimed effect")
+    if evidence.caveat:
+        notes.append(f"not the distance of record: {evidence.caveat}")
     if word != "inconclusive" and evidence.fidelity == "reconstruction":
         word = f"{'' if positive else 'not '}supported in our reconstruction"
     elif word != "inconclusive" and evidence.fidelity == "proxy":
         word = f"{'' if positive else 'not '}seen at small scale"
-    elif evidence.fidelity == "changed":
+    if word in ("smaller", "larger"):
+        notes.append(f"{found.share:.2f} of the claimed effect")
+    if evidence.fidelity == "changed":
         notes.append(f"changed: {evidence.changes}")
     if evidence.k < SEEDS_FOR_A_VERDICT:
         notes.append("provisional")
