@@ -19,7 +19,7 @@ from bioinspired.assessment import Assessment, assess
 from bioinspired.claims import Endpoint
 from bioinspired.endpoints import data_of
 from bioinspired.errors import UserError
-from bioinspired.records import Store, open_store
+from bioinspired.records import PUBLISHED, Store, open_store
 from bioinspired.results import Result, read, strength
 from bioinspired.trials import Attack, Gallery, Scale, Study
 from bioinspired.worst_case import Attacks
@@ -32,6 +32,10 @@ SCALES = {
         "**Scale: laptop.** Narrow networks on a small data set, made in minutes without a GPU. Such a page can show a "
         "mechanism and effects of ten points and more; it passes no verdict on the paper's own numbers, and its own "
         "verdicts say *at small scale*."
+    ),
+    "narrow": (
+        "**Scale: narrow.** The papers' data, complete and at their own resolution; narrow networks and short "
+        "schedules, made on two cores."
     ),
     "full": "**Scale: full.** The paper's data and networks, or the nearest that is stated below.",
 }
@@ -88,9 +92,13 @@ class Chapter:
         return f"{SCALES[self.study.scale]} {fidelity} {self._elsewhere()} {self.missing()}".replace("  ", " ").strip()
 
     def _elsewhere(self) -> str:
-        """At full scale, that the study's own data set has no records yet, where that is so."""
+        """Of published records, that the study's own data set has no records yet, where that is so."""
         own, here = studies.datasets(self.study.name, self.study.scale)[0], data_of(self.study)
-        if self.study.scale != "full" or own == here or data_of(plan.recorded(self.study.name, self.store)) == own:
+        if (
+            self.study.scale not in PUBLISHED
+            or own == here
+            or data_of(plan.recorded(self.study.name, self.store)) == own
+        ):
             return ""
         return f"This page is on {here}: the study's own data set, {own}, has no records yet."
 
@@ -147,9 +155,9 @@ def open(name: str, *, scale: Scale = "laptop", store: str = "", dataset: str = 
 
     Args:
         name: the study.
-        scale: "smoke", "laptop" or "full".
+        scale: "smoke", "laptop", "narrow" or "full".
         store: folder of records; "" for BIOINSPIRED_STORE or the checkout's.
-        dataset: another data set than the study's own; "" for that, or at full scale for the first that has records.
+        dataset: another data set than the study's own; "" for that, or for the most faithful with published records.
 
     Raises:
         UserError: no such study, scale or data set, or a unit that could not be made.
@@ -157,7 +165,7 @@ def open(name: str, *, scale: Scale = "laptop", store: str = "", dataset: str = 
     place = open_store(scale, store)
     chapter = Chapter(plan.recorded(name, place, dataset=dataset), place)
     lacking = plan.wanted(chapter.units, refresh=True)
-    if not lacking or scale == "full" or os.environ.get(READ_ONLY):
+    if not lacking or scale in PUBLISHED or os.environ.get(READ_ONLY):
         return chapter
     # A process of its own: worker processes started from a script or a kernel would import that first.
     command = [sys.executable, "-m", "bioinspired", "run", name, "--scale", scale, "--device", "cpu"]

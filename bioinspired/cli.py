@@ -18,7 +18,7 @@ from bioinspired.errors import UserError
 from bioinspired.keys import key, number, strength
 from bioinspired.making import make
 from bioinspired.plan import Unit, command, recorded, shown, units
-from bioinspired.records import DamagedRecordError, Store, open_store
+from bioinspired.records import PUBLISHED, DamagedRecordError, Store, open_store
 from bioinspired.trials import Images, Norm, Scale, Study, Tier
 
 app = typer.Typer(
@@ -28,11 +28,18 @@ app = typer.Typer(
     help="Brain-inspired defenses against adversarial examples: measure whether they hold, and build the book.",
 )
 
-ScaleOption = Annotated[Scale, typer.Option(help="smoke: seconds, for tests; laptop: minutes; full: the papers' data.")]
+ScaleOption = Annotated[
+    Scale,
+    typer.Option(
+        help="smoke: seconds, for tests; laptop: minutes; narrow: the papers' data, narrow networks, hours; "
+        "full: the papers' networks, for a GPU."
+    ),
+]
 StoreOption = Annotated[
     str, typer.Option(help="Folder of the records; else BIOINSPIRED_STORE, else results/ of the checkout.")
 ]
 DatasetOption = Annotated[str, typer.Option(help="Another data set than the study's own: digits, mnist, ...")]
+EveryStudyArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(studies.NAMES)}, or all.")]
 StudyArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(studies.NAMES)}.")]
 TierOption = Annotated[Tier | None, typer.Option(help="core or wide; both by default.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
@@ -56,7 +63,7 @@ def book(
     wanted = [recorded(name, place, dataset=dataset) for name in chosen]
     installed()
     with _stoppable():
-        if scale == "full":
+        if scale in PUBLISHED:
             _say_what_is_missing(wanted, place)
         else:
             make(wanted, place, workers=workers)
@@ -82,7 +89,7 @@ def bundle(
 
 @app.command()
 def run(
-    study: StudyArgument,
+    study: EveryStudyArgument,
     scale: ScaleOption = "laptop",
     tier: TierOption = None,
     seeds: Annotated[str, typer.Option(help='Seeds of the compared networks, such as "0,1,2" or "0-4".')] = "",
@@ -91,19 +98,25 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be made and how long it would take.")
     ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="With --dry-run, list every unit.")] = False,
     refresh: Annotated[bool, typer.Option("--refresh", help="Also make again what other code has made.")] = False,
     workers: WorkersOption = 2,
     store: StoreOption = "",
 ) -> None:
-    """Train the missing networks of a study and make their missing measurements."""
-    wanted = [studies.study(study, scale, dataset=dataset, seeds=_seeds(seeds))]
+    """Train the missing networks of a study, or of all, and make their missing measurements."""
+    wanted = [
+        studies.study(name, scale, dataset=one, seeds=_seeds(seeds))
+        for name in (studies.NAMES if study == "all" else (study,))
+        for one in ((dataset,) if dataset or study != "all" else studies.datasets(name, scale))
+    ]
     place = open_store(scale, store)
     chosen = _device(device)
     if dry_run:
-        _dry_run(wanted, place, tier=tier, device=chosen, refresh=refresh, workers=workers)
+        _dry_run(wanted, place, tier=tier, device=chosen, refresh=refresh, workers=workers, verbose=verbose)
         return
     with _stoppable():
-        make(wanted, place, tier=tier, device=chosen, refresh=refresh or None, workers=workers)
+        for one in wanted:
+            make([one], place, tier=tier, device=chosen, refresh=refresh or None, workers=workers)
 
 
 @app.command()
@@ -270,7 +283,7 @@ def attack(
     table = Table("name", "type", "norm", "passes", "known to be wrong: use instead", box=None)
     for row in rows:
         cost = row["cost"]
-        passes = f"{cost['forwards']:,} + {cost['backwards']:,}"
+        passes = f"{'up to ' if cost['at_most'] else ''}{cost['forwards']:,} + {cost['backwards']:,}"
         instead = f"{', '.join(row['defects'])}: {row['instead'] or '-'}" if row["defects"] else ""
         table.add_row(row["name"], row["type"], " ".join(row["norm"]), passes, instead)
     Console().print(table)
@@ -330,25 +343,34 @@ def _stoppable() -> Iterator[None]:
         sys.exit(130)
 
 
-def _dry_run(wanted: list[Study], store: Store, *, tier: Tier | None, device: str, refresh: bool, workers: int) -> None:
+def _dry_run(
+    wanted: list[Study], store: Store, *, tier: Tier | None, device: str, refresh: bool, workers: int, verbose: bool
+) -> None:
+    """A row per study and data set: networks to train, measurements to make, time on so many workers."""
     from bioinspired.costs import CostModel
     from bioinspired.plan import measuring_tasks, training_tasks
     from bioinspired.plan import wanted as to_make
     from bioinspired.progress import duration
 
-    again = refresh or store.scale != "full"
-    todo = to_make([unit for study in wanted for unit in units(study, store, tier=tier)], refresh=again)
+    again = refresh or store.scale not in PUBLISHED
     model = CostModel(store, device)
-    training, measuring = training_tasks(todo, store), measuring_tasks(todo)
     number = 1 if device == "cuda" else workers
-    total = model.total(training, number) + model.total(measuring, number)
-    questions = sum(unit.measurement is not None for unit in todo)
-    for unit in todo:
-        print(f"{unit.state:8} {unit.trial.label}, seed {unit.trial.network.seed}: {_what(unit)}")
-    print(
-        f"{len(training)} networks to train, {questions} measurements to make: {duration(total)} on {device} "
-        f"({model.basis})."
-    )
+    table = Table("study", "data", "networks to train", "measurements to make", f"time on {device}")
+    sums = [0, 0, 0.0]
+    for study in wanted:
+        todo = to_make(units(study, store, tier=tier), refresh=again)
+        training, measuring = training_tasks(todo, store), measuring_tasks(todo)
+        time = model.total(training, number) + model.total(measuring, number)
+        row = [len(training), sum(unit.measurement is not None for unit in todo), time]
+        sums = [a + b for a, b in zip(sums, row, strict=True)]
+        data = ", ".join(dict.fromkeys(trial.network.data.name for trial in study.trials))
+        table.add_row(study.name, data, str(row[0]), str(row[1]), duration(time))
+        for unit in todo if verbose else ():
+            print(f"{unit.state:8} {unit.trial.label}, seed {unit.trial.network.seed}: {_what(unit)}")
+    if len(wanted) > 1:
+        table.add_row("all", "", str(sums[0]), str(sums[1]), duration(sums[2]))
+    Console().print(table)
+    print(f"The estimate is {model.basis}.")
 
 
 def _say_what_is_missing(wanted: list[Study], store: Store) -> None:

@@ -19,7 +19,7 @@ from types import FrameType
 
 from bioinspired.plan import Task, Unit, measuring_tasks, training_tasks, units, wanted
 from bioinspired.provenance import of_run
-from bioinspired.records import DamagedRecordError, Store
+from bioinspired.records import PUBLISHED, DamagedRecordError, Store
 from bioinspired.trials import Network, Study, Tier
 from bioinspired.worker import Order, perform, prepare
 
@@ -62,7 +62,7 @@ def run(
     Raises:
         KeyboardInterrupt: once the workers are stopped; what they had finished is kept.
     """
-    again = store.scale != "full" if refresh is None else refresh
+    again = store.scale not in PUBLISHED if refresh is None else refresh
 
     def todo() -> list[Unit]:
         return wanted([unit for study in studies for unit in units(study, store, tier=tier)], refresh=again)

@@ -5,6 +5,8 @@
     regularizer(model, *, images, labels, batch, steps, generator, ...) -> Regularizer
         A term of the loss. The images are those of training, uint8 [n, C, H, W], with their labels [n]; `batch` is the
         recipe's batch size, `steps` how many batches the training has in all.
+    undecayed(model, ...) -> parameters
+        Those parameters of the network that weight decay leaves alone.
     fit(model, *, images, labels, epochs, batch, rate, generator, progress, ...) -> history
         Trains the model itself, in place, instead of the usual training; of the recipe it gets the three numbers, and
         `progress` is to be called with the share that is done.
@@ -61,13 +63,14 @@ class Hooks:
         self._seed = network.seed if seed is None else seed
         self.apply = self._hook("apply")
         self.regularizer = self._hook("regularizer")
+        self.undecayed = self._hook("undecayed")
         self.fit = self._hook("fit")
         self.after = self._hook("after")
 
     @property
     def only_after(self) -> bool:
         """The defense changes nothing before or during training."""
-        return self.apply is None and self.regularizer is None and self.fit is None
+        return not any((self.apply, self.regularizer, self.undecayed, self.fit))
 
     def _hook(self, name: str) -> Any:
         function = getattr(self._module, name, None)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bioinspired.errors import UserError
 from bioinspired.keys import key
 from bioinspired.plan import Task, units, wanted
-from bioinspired.records import Store
+from bioinspired.records import PUBLISHED, Store
 from bioinspired.trials import Network, Study, Tier
 
 
@@ -26,7 +26,7 @@ def make(
     Raises:
         UserError: some tasks could not be done; the sentence names them.
     """
-    again = store.scale != "full" if refresh is None else refresh
+    again = store.scale not in PUBLISHED if refresh is None else refresh
     if not wanted([unit for study in studies for unit in units(study, store, tier=tier)], refresh=again):
         return
     from bioinspired.engine import run

@@ -6,7 +6,7 @@ from typing import Literal
 
 from bioinspired import studies
 from bioinspired.keys import key
-from bioinspired.records import DamagedRecordError, Record, Store
+from bioinspired.records import PUBLISHED, DamagedRecordError, Record, Store
 from bioinspired.staleness import code_hash, modules_of_measurement, modules_of_network
 from bioinspired.trials import Measurement, Network, Study, Tier, Trial
 
@@ -51,15 +51,32 @@ class Task:
 def recorded(name: str, store: Store, *, dataset: str = "") -> Study:
     """A study at the store's scale, on a data set; for "" on its own.
 
-    At full scale "" means the first of its data sets that the store has records of, where there is one: so a page shows
-    what has been made.
+    Where records are published, "" means the most faithful study that they have: the study's own data set before
+    others, wider networks before narrower ones, then longer schedules before shorter ones, then full before narrow. Of
+    those, the first with at least half of its networks, else the first with any.
 
     Raises:
         UserError: no such study or data set.
     """
-    known = studies.datasets(name, store.scale) if store.scale == "full" and not dataset else (dataset,)
-    choices = [studies.study(name, store.scale, dataset=one) for one in known]
-    return next((study for study in choices if has_records(study, store)), choices[0])
+    if store.scale not in PUBLISHED:
+        return studies.study(name, store.scale, dataset=dataset)
+    known = studies.datasets(name, "full") + studies.datasets(name, "narrow")
+    wanted = (dataset,) if dataset else tuple(dict.fromkeys(known))
+    choices = []
+    for one in wanted:
+        scales = [scale for scale in reversed(PUBLISHED) if one in studies.datasets(name, scale)]
+        choices += sorted((studies.study(name, scale, dataset=one) for scale in scales), key=_size, reverse=True)
+    if not choices:
+        return studies.study(name, store.scale, dataset=dataset)
+    shares = [share(study, store) for study in choices]
+    best = max(shares)
+    return next(study for study, its in zip(choices, shares, strict=True) if its >= min(best, 0.5))
+
+
+def _size(study: Study) -> tuple[int, int]:
+    """Width and epochs of a study's first network, which is the like one at every scale."""
+    network = study.trials[0].network
+    return network.architecture.width, network.recipe.epochs
 
 
 def shown(name: str, store: Store, *, dataset: str = "") -> list[Study]:
@@ -70,9 +87,12 @@ def shown(name: str, store: Store, *, dataset: str = "") -> list[Study]:
     """
     if dataset:
         return [studies.study(name, store.scale, dataset=dataset)]
-    own, *others = (studies.study(name, store.scale, dataset=one) for one in studies.datasets(name, store.scale))
+    known_sets = studies.datasets(name, store.scale)
+    if not known_sets:
+        return []
+    own, *others = (studies.study(name, store.scale, dataset=one) for one in known_sets)
     known = {trial.network for trial in own.trials}
-    return [own, *(study for study in others if has_records(study, store, besides=known))]
+    return [own, *(study for study in others if share(study, store, besides=known))]
 
 
 def command(study: Study) -> str:
@@ -82,10 +102,10 @@ def command(study: Study) -> str:
     return f"bioinspired run {study.name} --scale {study.scale}" + ("" if data == own else f" --dataset {data}")
 
 
-def has_records(study: Study, store: Store, *, besides: Collection[Network] = ()) -> bool:
-    """Whether the store has a record of any network of the study, `besides` some that do not count."""
+def share(study: Study, store: Store, *, besides: Collection[Network] = ()) -> float:
+    """The share of a study's networks, `besides` some that do not count, that the store has a record of."""
     networks = {trial.network for trial in study.trials}.difference(besides)
-    return any(store.path(key(network)).exists() for network in networks)
+    return sum(store.path(key(network)).exists() for network in networks) / max(1, len(networks))
 
 
 def units(study: Study, store: Store, *, tier: Tier | None = None) -> list[Unit]:

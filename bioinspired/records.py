@@ -1,9 +1,11 @@
 """Records: the JSON of one network, and the folder that holds them.
 
-    <root>/<scale>/<key>.json                 one record per network, the citable data behind the book
-    <root>/<scale>/artifacts/<a>-<b>.safetensors   galleries and maps of a measurement, at most 200 KiB each
-    <root>/<scale>/aside/                     files that could not be read, moved here by the engine, never deleted
+    <root>/<folder>/<key>.json                one record per network, the citable data behind the book
+    <root>/<folder>/artifacts/<a>-<b>.safetensors   galleries and maps of a measurement, at most 200 KiB each
+    <root>/<folder>/aside/                    files that could not be read, moved here by the engine, never deleted
     <root>/weights/<key>.safetensors          weights, never committed
+
+The folder is named after the scale; narrow and full, the scales of the papers' own data, share "published".
 
 A record is written to a temporary name, synced and renamed, under a lock: a process killed at any moment leaves the
 record as it was. Reading never writes.
@@ -36,7 +38,9 @@ from bioinspired.trials import Scale
 FORMAT = "bioinspired-record-1"
 RECORD_LIMIT = 256 * 1024
 ARTIFACT_LIMIT = 200 * 1024
-SCALES: tuple[Scale, ...] = ("smoke", "laptop", "full")
+SCALES: tuple[Scale, ...] = ("smoke", "laptop", "narrow", "full")
+PUBLISHED: tuple[Scale, ...] = ("narrow", "full")
+"""Scales whose records are committed; their missing units take hours, so only `run` makes them."""
 
 Bits = NDArray[np.bool_]
 Arrays = Mapping[str, NDArray[Any]]
@@ -177,7 +181,7 @@ class Store:
     @property
     def folder(self) -> Path:
         """Where the records lie."""
-        return self.root / self.scale
+        return self.root / ("published" if self.scale in PUBLISHED else self.scale)
 
     def path(self, key: str) -> Path:
         """The file of a network's record."""

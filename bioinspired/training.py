@@ -11,7 +11,7 @@ functions it may have.
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -104,7 +104,8 @@ def _trained(
     if hooks is not None and hooks.regularizer is not None:
         more = hooks.regularizer(model, images=train.images, labels=train.labels, batch=batch, device=device,
                                  steps=recipe.epochs * steps)  # fmt: skip
-    optimizer = _optimizer(recipe, model, [] if more is None else list(more.parameters()))
+    spared = [] if hooks is None or hooks.undecayed is None else hooks.undecayed(model)
+    optimizer = _optimizer(recipe, model, spared=spared, more=[] if more is None else list(more.parameters()))
     draws = Draws(network.seed, device)
     history: dict[str, list[float]] = {"loss": [], "train_accuracy": [], "test_accuracy": []}
     best = Best() if recipe.select == "best_loss" else None
@@ -303,11 +304,14 @@ def _own_draws(seed: int, device: str | torch.device) -> Iterator[None]:
         yield
 
 
-def _optimizer(recipe: Recipe, model: nn.Module, more: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The recipe's optimizer; `more` are a regularizer's own parameters, without weight decay."""
-    groups: list[dict[str, Any]] = [{"params": list(model.parameters())}]
-    if more:
-        groups.append({"params": more, "weight_decay": 0.0})
+def _optimizer(
+    recipe: Recipe, model: nn.Module, *, spared: Sequence[nn.Parameter], more: Sequence[nn.Parameter]
+) -> torch.optim.Optimizer:
+    """The recipe's optimizer, without weight decay on `spared` of the model's parameters and on a regularizer's own."""
+    apart = set(spared)
+    groups: list[dict[str, Any]] = [{"params": [one for one in model.parameters() if one not in apart]}]
+    if spared or more:
+        groups.append({"params": [*spared, *more], "weight_decay": 0.0})
     lr, decay = number(recipe.rate), number(recipe.decay)
     if recipe.optimizer == "adam":
         return torch.optim.Adam(groups, lr=lr, weight_decay=decay)

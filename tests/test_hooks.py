@@ -84,6 +84,21 @@ def test_a_regularizer_is_added_to_the_loss_and_its_parameters_learn_at_the_same
     assert trained.history["place"] == pytest.approx([1 - 0.05 * 4, 1 - 0.05 * 8, 1 - 0.05 * 12])
 
 
+def test_weight_decay_leaves_alone_what_a_defense_names(module):
+    module.undecayed = lambda model: [next(model.parameters())]
+    step = Recipe(epochs=1, batch=64, momentum="0", decay="0.9")
+
+    def trained(network):
+        return dict(training.make(network).model.named_parameters())
+
+    ours, decayed = trained(replace(defended(), recipe=step)), trained(replace(NETWORK, recipe=step))
+    free = trained(replace(NETWORK, recipe=replace(step, decay="0")))
+    first, *rest = ours
+    assert torch.equal(ours[first], free[first])
+    assert not torch.equal(ours[first], decayed[first])
+    assert all(torch.equal(ours[name], decayed[name]) for name in rest)
+
+
 def test_a_loss_without_gradient_in_the_network_leaves_it_as_the_twin(module):
     class Nothing:
         def parameters(self):

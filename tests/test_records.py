@@ -231,7 +231,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_where_the_store_is(tmp_path, monkeypatch):
     monkeypatch.delenv("BIOINSPIRED_STORE", raising=False)
-    assert open_store("full").folder == checkout() / "results" / "full"
+    assert open_store("full").folder == open_store("narrow").folder == checkout() / "results" / "published"
     monkeypatch.setenv("BIOINSPIRED_STORE", str(tmp_path))
     assert open_store("laptop").folder == tmp_path / "laptop"
     assert open_store("laptop", tmp_path / "mine").folder == tmp_path / "mine" / "laptop"

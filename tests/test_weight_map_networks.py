@@ -52,6 +52,14 @@ def test_resnet20_has_the_published_size_and_nineteen_layers_behind_its_convolut
     assert model(torch.rand(2, 3, 32, 32)).shape == (2, 10)
 
 
+def test_weight_decay_leaves_learned_maps_alone() -> None:
+    model = weight_map.apply(build("small_cnn", 4, 1, 28), input_shape=(1, 28, 28))
+    maps = [one.weight for one in weight_map.layers(model).values()]
+    assert all(one is other for one, other in zip(weight_map.undecayed(model), maps, strict=True))
+    fixed = weight_map.apply(build("small_cnn", 4, 1, 28), learns="kernel", input_shape=(1, 28, 28))
+    assert weight_map.undecayed(fixed) == []
+
+
 def test_declaration_gives_every_layer_its_own_scale() -> None:
     defense = WeightMap(kernel="identity", init="ones", learns="nothing", scale=("0.5", "2", "3"))
     network = Network(

@@ -120,7 +120,7 @@ class WeightMap(nn.Module):
                 f"A weight map made for {self.channels}x{H}x{W} met a map of {'x'.join(map(str, x.shape[1:]))}: "
                 "apply the defense with the `input_shape` of the images that the network is given."
             )
-        z = torch.einsum("ochw,nchw->nohw", self.weight, x) if self.coupling == "all" else self.weight * x
+        z = torch.einsum("ochw,nchw->nohw", self.weight, x) if self.coupling == "all" else self.weight.to(x.dtype) * x
         z = z.contiguous(memory_format=torch.channels_last)  # a filter per channel is ten times slower otherwise
         return F.conv2d(z, self.kernel.expand(self.channels, 1, 3, 3), padding=1, groups=self.channels)
 
@@ -244,6 +244,11 @@ def apply(
         followed.training = added.training = layer.training
         model.set_submodule(name, followed)
     return model
+
+
+def undecayed(model: nn.Module) -> list[nn.Parameter]:
+    """The learned maps of a network: weight decay would pull them, and with them the gain, to zero."""
+    return [layer.weight for layer in layers(model).values() if isinstance(layer.weight, nn.Parameter)]
 
 
 class GainHistory:

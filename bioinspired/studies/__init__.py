@@ -20,7 +20,7 @@ def study(name: str, scale: Scale, *, dataset: str = "", seeds: Sequence[int] | 
 
     Args:
         name: one of NAMES.
-        scale: "smoke", "laptop" or "full".
+        scale: "smoke", "laptop", "narrow" or "full".
         dataset: another data set than the scale's own; "" for that.
         seeds: seeds of the networks that are compared, instead of the scale's own. Sources keep theirs.
 
@@ -29,6 +29,8 @@ def study(name: str, scale: Scale, *, dataset: str = "", seeds: Sequence[int] | 
     """
     known = datasets(name, scale)
     module = _module(name)
+    if not known:
+        raise UserError(f"{name} has nothing to run at scale {scale}.")
     if dataset and dataset not in known:
         raise UserError(f'{name} at scale {scale} runs on {" or ".join(known)}, not on "{dataset}".')
     if seeds is not None and (not seeds or min(seeds) < 0 or max(seeds) >= module.SOURCE_SEED):
@@ -54,7 +56,7 @@ def shared_dataset(scale: Scale) -> str:
 
 
 def datasets(name: str, scale: Scale) -> tuple[str, ...]:
-    """The data sets that a study runs on at a scale, its own first.
+    """The data sets that a study runs on at a scale, its own first; () where it has none.
 
     Raises:
         UserError: no such study or scale.
@@ -62,7 +64,7 @@ def datasets(name: str, scale: Scale) -> tuple[str, ...]:
     module = _module(name)
     if scale not in SCALES:
         raise UserError(f'"{scale}" is no scale: choose one of {", ".join(SCALES)}.')
-    known: tuple[str, ...] = module.DATASETS[scale]
+    known: tuple[str, ...] = module.DATASETS.get(scale, ())
     return known
 
 

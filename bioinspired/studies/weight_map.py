@@ -25,8 +25,15 @@ What is asked, and of how many images at full scale on MNIST:
                    FMN in Linf and L2 100; PGD on rescaled logits 500; bands 250; shifts 1,000; of the variants transfer
                    from their own twin 500; of one seed AutoAttack 50, checks 30, gallery, maps
     full, MNIST    16 rows x 5 seeds + 3 sources: 83 trainings of one epoch, about half a core-hour with what is asked
-    full, CIFAR-10 ResNet-20 (10 rows without gain alone, kernels and baselines) and ResNet-18 (standard, smoothing,
-                   unsharp), with batch normalisation, 3 seeds, 30 epochs, bf16: the scaled-up models; needs a GPU
+    narrow, MNIST  13 rows x 5 seeds + 3 sources: 68 trainings of ten epochs. The judged rows (standard, smoothing,
+                   unsharp, gain alone, both trained baselines) and, in brief elsewhere, batch normalisation, kernel
+                   alone, map alone. Noise on 10,000, attacks on 1,000, AutoAttack and FMN on 100, the latter two of
+                   every seed of a judged row
+    full, CIFAR-10 ResNet-20 (all rows but kernels and sweeps) and ResNet-18 (standard, smoothing, unsharp), with batch
+                   normalisation, 3 seeds, 30 epochs, bf16: the scaled-up models; needs a GPU
+    narrow, CIFAR-10
+                   the 7 judged rows x 5 seeds + 3 sources of ResNet-20: 38 trainings of six epochs in bf16, with PGD of
+                   two. Noise on 5,000, attacks on 500, AutoAttack and FMN on 100
 """
 
 from collections.abc import Mapping
@@ -35,6 +42,7 @@ from fractions import Fraction
 from typing import Literal
 
 from bioinspired.keys import Strength, strength
+from bioinspired.records import PUBLISHED
 from bioinspired.trials import (
     Architecture,
     Attack,
@@ -67,10 +75,13 @@ TITLE = "Weight Map layer"
 DATASETS = {
     "smoke": ("digits",),
     "laptop": ("digits", "mnist", "fashion_mnist"),
+    "narrow": ("mnist", "cifar10"),
     "full": ("mnist", "cifar10"),
 }
 SOURCE_SEED = 100
+FIRST_SEEDS = 3  # of every row, trained before any other seed
 SHOWN = ("standard", "smoothing", "unsharp")
+JUDGED = (*SHOWN, "smoothing: gain alone", "unsharp: gain alone", "pgd-trained", "noise-trained")
 SMOOTHING = WeightMap(kernel="box_sum")
 UNSHARP = WeightMap(kernel="unsharp")
 
@@ -83,7 +94,10 @@ class Setting:
 
     `gains` are the square roots of the gains, layer by layer, that trained smoothing and unsharp layers were measured
     to have with another seed; empty where that was not measured. `equal_width` gives the undefended network as many
-    weights as the layers add. Images: asked when clean, under noise, attacks, and by searches and spectra.
+    weights as the layers add. `adversarial_epochs` is a shorter schedule for PGD training, None the recipe's. `chosen`
+    are the labels of its rows, () for all; where rows are chosen, each one is asked what a control is, and those that
+    are judged meet AutoAttack and the searches with every seed. Images: asked when clean, under noise, attacks, and by
+    searches and spectra.
     """
 
     data: Data
@@ -91,6 +105,7 @@ class Setting:
     equal_width: int
     recipe: Recipe
     adversary: PGDTraining
+    adversarial_epochs: int | None = None
     noise: Strength
     gains: tuple[tuple[Strength, ...], ...]
     seeds: tuple[int, ...]
@@ -108,6 +123,7 @@ class Setting:
     shift_images: int | None = None
     auto_images: int = 20
     check_images: int = 30
+    chosen: tuple[str, ...] = ()
     changes: str
 
 
@@ -189,6 +205,27 @@ FULL_MNIST = replace(
     changes="The layer is the family that fits the abstract, the network a small CNN of 16 channels trained for one "
     "epoch, noise, attacks and strengths are this study's choice.",
 )
+NARROW_MNIST = replace(
+    FULL_MNIST,
+    recipe=replace(FULL_MNIST.recipe, epochs=10),
+    adversary=PGDTraining(eps="0.1"),
+    gains=(("6.2", "5.7", "4.4"), ("1.36", "1.69", "1.79")),
+    sweep_seeds=(0, 1, 2, 3, 4),
+    noise_images=10_000,
+    attack_images=1_000,
+    auto_images=100,
+    chosen=(
+        *JUDGED,
+        "smoothing, batch normalisation",
+        "unsharp, batch normalisation",
+        "standard, batch normalisation",
+        "smoothing: kernel alone",
+        "unsharp: kernel alone",
+        "map alone",
+    ),
+    changes="The layer is the family that fits the abstract, the network a small CNN of 16 channels trained for ten "
+    "epochs, noise, attacks and strengths are this study's choice.",
+)
 FASHION = replace(
     MNIST,
     data=Data(name="fashion_mnist", size=28, train=10_000),
@@ -207,7 +244,7 @@ FULL_CIFAR10 = replace(
     architecture=Architecture(name="resnet20", width=16),
     equal_width=21,
     recipe=Recipe(epochs=30, batch=128, rate="0.1", nesterov=True, augmentation="crop_flip", precision="bf16"),
-    adversary=PGDTraining(eps="2/255", steps=2, step_size="0.75"),
+    adversary=PGDTraining(eps="2/255"),
     noise="0.05",
     gains=(),
     seeds=(0, 1, 2),
@@ -220,11 +257,24 @@ FULL_CIFAR10 = replace(
     changes="The layer is the family that fits the abstract; ResNet-20 and ResNet-18 with batch normalisation and a "
     "30-epoch schedule, noise, attacks and strengths are this study's choice.",
 )
+NARROW_CIFAR10 = replace(
+    FULL_CIFAR10,
+    recipe=replace(FULL_CIFAR10.recipe, epochs=6),
+    adversarial_epochs=2,
+    seeds=(0, 1, 2, 3, 4),
+    attack_images=500,
+    auto_images=100,
+    chosen=JUDGED,
+    changes="The layer is the family that fits the abstract; ResNet-20 with batch normalisation, a six-epoch schedule "
+    "(PGD training: two epochs), noise, attacks and strengths are this study's choice.",
+)
 SETTINGS: Mapping[tuple[Scale, str], Setting] = {
     ("smoke", "digits"): SMOKE,
     ("laptop", "digits"): DIGITS,
     ("laptop", "mnist"): MNIST,
     ("laptop", "fashion_mnist"): FASHION,
+    ("narrow", "mnist"): NARROW_MNIST,
+    ("narrow", "cifar10"): NARROW_CIFAR10,
     ("full", "mnist"): FULL_MNIST,
     ("full", "cifar10"): FULL_CIFAR10,
 }
@@ -248,27 +298,30 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
     ]
     twins = {seed: _network(setting, rows[0], seed) for seed in main}
     found = list(sources)
-    for row in rows:
-        used = (seeds or setting.sweep_seeds) if row.group == "sweep" else main
-        for seed in used:
-            asked = _questions(setting, row, [trial.network for trial in sources])
-            if row.label in SHOWN:
-                asked += _looked_at(setting, row, None if row.label == "standard" else twins[seed])
-                asked += _shown(setting, row, twins[seed]) if seed == main[0] else ()
-            found.append(
-                Trial(
-                    network=_network(setting, row, seed),
-                    label=row.label,
-                    measurements=asked,
-                    factors={"group": row.group},
-                    tier=_tier(scale, dataset, row.group),
+    for part in (main[:FIRST_SEEDS], main[FIRST_SEEDS:]):
+        for row in rows:
+            used = (seeds or setting.sweep_seeds) if row.group == "sweep" else main
+            for seed in (seed for seed in used if seed in part):
+                asked = _questions(setting, row, [trial.network for trial in sources])
+                shown = row.label in SHOWN and seed == main[0]
+                if row.label in (JUDGED if setting.chosen else SHOWN):
+                    asked += _looked_at(setting, None if row.label == "standard" else twins[seed])
+                    asked += (_autoattack(setting),) if shown or setting.chosen else ()
+                asked += _shown(setting, row, twins[seed]) if shown else ()
+                found.append(
+                    Trial(
+                        network=_network(setting, row, seed),
+                        label=row.label,
+                        measurements=asked,
+                        factors={"group": row.group},
+                        tier=_tier(scale, dataset, row.group),
+                    )
                 )
-            )
     return Study(
         name="weight_map",
         scale=scale,
         trials=tuple(found),
-        fidelity="reconstruction" if scale == "full" else "proxy",
+        fidelity="reconstruction" if scale in PUBLISHED else "proxy",
         changes=setting.changes,
     )
 
@@ -279,6 +332,12 @@ def _tier(scale: Scale, dataset: str, group: Group) -> Tier:
 
 
 def _rows(setting: Setting) -> list[Row]:
+    """The rows of a setting, those that are chosen in the order in which they were."""
+    rows = {row.label: row for row in _all_rows(setting)}
+    return [rows[label] for label in setting.chosen or rows if label in rows]
+
+
+def _all_rows(setting: Setting) -> list[Row]:
     def row(
         label: str,
         group: Group,
@@ -308,14 +367,15 @@ def _rows(setting: Setting) -> list[Row]:
         row("edge", "kernel", WeightMap(kernel="edge")),
         row("laplacian", "kernel", WeightMap(kernel="laplacian")),
     ]
+    epochs = setting.adversarial_epochs or setting.recipe.epochs
     baselines = [
-        row("pgd-trained", "baseline", recipe=replace(setting.recipe, adversary=setting.adversary)),
+        row("pgd-trained", "baseline", recipe=replace(setting.recipe, epochs=epochs, adversary=setting.adversary)),
         row("noise-trained", "baseline", recipe=replace(setting.recipe, noise=setting.noise)),
     ]
     if setting.architecture.name != "small_cnn":
         resnet18 = Architecture(name="resnet18", width=64)
         larger = [row(f"resnet18: {one.label}", "scaled", one.defense, architecture=resnet18) for one in variants]
-        return [*variants, *controls, *larger]
+        return [*variants, *controls, *baselines, *larger]
     rate, normalized = Fraction(setting.recipe.rate), replace(setting.architecture, batch_norm=True)
     sweeps = [
         row("unsharp, one map for all channels", "sweep", replace(UNSHARP, coupling="shared")),
@@ -358,7 +418,7 @@ def _questions(setting: Setting, row: Row, sources: list[Network]) -> tuple[Meas
         (Variance(name="gain"), looked),
         (GradientSpectrum(), looked),
     ]
-    if row.group in ("kernel", "sweep"):
+    if row.group in ("kernel", "sweep") and not setting.chosen:
         return tuple(Measurement(question=question, images=images) for question, images in asked)
     others = [name for name in setting.uniform if name != setting.primary_noise]
     asked += [(Corruption(name="uniform_noise", strength=width), noisy) for width in others]
@@ -382,8 +442,8 @@ def _moved(setting: Setting) -> Attack:
     return replace(primary(setting), random_start=False)
 
 
-def _looked_at(setting: Setting, row: Row, twin: Network | None) -> tuple[Measurement, ...]:
-    """What the variants and the undefended network are asked besides, with every seed."""
+def _looked_at(setting: Setting, twin: Network | None) -> tuple[Measurement, ...]:
+    """What the rows of most interest are asked besides, with every seed."""
     eps = setting.primary_eps
     half = strength(Fraction(eps) / 2)  # of the Euclidean attack, as root mean square per value
     searched, looked = Images(n=setting.search_images), Images(n=setting.look_images)
@@ -400,16 +460,18 @@ def _looked_at(setting: Setting, row: Row, twin: Network | None) -> tuple[Measur
     return tuple(found)
 
 
+def _autoattack(setting: Setting) -> Measurement:
+    return Measurement(
+        question=Attack(name="autoattack", eps=setting.primary_eps), images=Images(n=setting.auto_images)
+    )
+
+
 def _shown(setting: Setting, row: Row, twin: Network) -> tuple[Measurement, ...]:
     """What one seed of the variants and of the undefended network is asked besides."""
-    eps = setting.primary_eps
-    found = [
-        Measurement(question=Gallery(attack=primary(setting)), images=Images(n=24)),
-        Measurement(question=Attack(name="autoattack", eps=eps), images=Images(n=setting.auto_images)),
-    ]
+    found = [Measurement(question=Gallery(attack=primary(setting)), images=Images(n=24))]
     if row.label != "standard":
         found.append(Measurement(question=Maps(), images=Images(n=1)))
         if setting.check_images:
             checked = Images(n=setting.check_images)
-            found.append(Measurement(question=Checked(eps=eps), images=checked, sources=(twin,)))
+            found.append(Measurement(question=Checked(eps=setting.primary_eps), images=checked, sources=(twin,)))
     return tuple(found)

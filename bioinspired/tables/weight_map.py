@@ -7,6 +7,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from bioinspired.chapter import Chapter
+from bioinspired.competence import doubts
 from bioinspired.holding import UNDEFENDED
 from bioinspired.results import Result
 from bioinspired.tables.contrasts import Contrast, asked, contrast
@@ -200,7 +201,7 @@ def attacks(chapter: Chapter) -> Styler:
     caption = (
         f"White-box attacks at ε = {eps} (Linf), accuracy in percent: upper bounds. Worst case per image: over the "
         "columns before it on all images and seeds, then on the images and seeds that AutoAttack saw, without it and "
-        f"with it. {SPREAD}"
+        f"with it. {SPREAD} {doubts(chapter.results)}"
     )
     return table(frame.fillna(NOTHING).rename_axis("network").reset_index(), caption)
 
@@ -227,7 +228,8 @@ def transfer(chapter: Chapter) -> Styler:
 def searches(chapter: Chapter) -> Styler:
     """Smallest perturbations (FMN): medians over the images that are right when clean, and factors to the twin."""
     rows = []
-    for label in ("standard", "smoothing", "unsharp"):
+    measured = [r.label for r in chapter.results if isinstance(r.measurement.question, Distance)]
+    for label in dict.fromkeys(("standard", "smoothing", "unsharp", *measured)):
         row = {"network": label}
         for norm in ("linf", "l2"):
             mine, twins = ({r.seed: d for r in _distances(chapter, name, norm) if (d := r.distance()) is not None}

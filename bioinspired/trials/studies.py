@@ -9,7 +9,7 @@ from bioinspired.trials.networks import Network
 from bioinspired.trials.questions import Attack, Question
 
 Tier = Literal["core", "wide"]
-Scale = Literal["smoke", "laptop", "full"]
+Scale = Literal["smoke", "laptop", "narrow", "full"]
 
 PAPERS_SCHEDULE = ", paper's schedule"
 """What follows a label where the network was trained by the paper's own schedule: a bridge to the short one."""
