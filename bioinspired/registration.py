@@ -2,9 +2,9 @@
 
 `digest` hashes everything that decides the verdicts of a study on one data set: every claim with its words (so their
 number too), the constants of the rules with their version, seeds and images of each contrast, fidelity, and the
-strength at which each defense is judged. It hashes these declared values, not files or source text: a module may be
-moved or rewritten without a claim losing its registration, and what code does beyond its constants is held by the
-version, which a test pins to known verdicts.
+strength at which each defense is judged; not what pilots had shown, which decides nothing. It hashes these declared
+values, not files or source text: a module may be moved or rewritten without a claim losing its registration, and what
+code does beyond its constants is held by the version, which a test pins to known verdicts.
 
 `registrations.json` lists the digests of every study, oldest first. A commit of it registers. The worker writes the
 last ones into the provenance of each training; of a network that is trained again the first ones stay, because its
@@ -21,6 +21,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -44,7 +45,7 @@ def described(study: Study, claims: Claims | None = None) -> dict[str, Any]:
     headlines = [headline.on(data_of(study)) for headline in claims.headlines]
     return {
         "rule": {**RULE, "half": HALF, "baselines": [*BASELINES, *study.rivals]},
-        "claims": {headline.id: keys.fields(headline) for headline in headlines},
+        "claims": {headline.id: keys.fields(replace(headline, pilot="")) for headline in headlines},
         "fidelity": study.fidelity,
         "contrasts": {headline.id: _contrast(study, headline) for headline in headlines},
         "holdings": {headline.id: list(ball_of(headline.endpoint) or ()) for headline in headlines},
