@@ -23,9 +23,10 @@ BRIDGE_SEEDS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """A headline claim on a study's data: the verdict, whether the defense holds, and the measurements behind both."""
+    """A headline claim on a study's data: the verdict, whether the defense holds, and what was measured for both."""
 
     headline: Headline
+    evidence: Evidence
     verdict: Verdict
     paper_access: Holding
     white_box: Holding
@@ -43,6 +44,7 @@ def assess(study: Study, store: Store) -> list[Assessment]:
     return [
         Assessment(
             headline=headline,
+            evidence=one,
             verdict=verdict,
             paper_access=holding(headline, here, study, found, "the paper's", one.registered or not one.tested),
             white_box=holding(headline, here, study, found, "white box", one.registered or not one.tested),

@@ -66,10 +66,7 @@ def test_nothing_left_bounds_what_a_defense_can_gain():
     low, high = effect.interval(0.025 / 8)
     assert high == pytest.approx(2.84, abs=0.005)
     assert low < -40
-    decided = statistics.needed(effect, lambda more: more.interval(0.025 / 8)[1] < 2, least=3)
-    assert decided is not None
-    assert (decided[0] > 3) or decided == (3, 286)
-    assert effect.at(3, 286).interval(0.025 / 8)[1] < 2 < effect.at(3, 285).interval(0.025 / 8)[1]
+    assert statistics.needed(effect, lambda more: more.interval(0.025 / 8)[1] < 2) == (9, 286)
 
 
 def test_points_end_at_a_hundred_and_logarithms_do_not():
@@ -161,12 +158,14 @@ def narrower(gap):
 def test_what_would_decide_by_hand():
     # s = 1, gap = 1: t(.975, 5) / sqrt(6) = 1.049 is too much, t(.975, 6) / sqrt(7) = 0.925 is not.
     effect = Effect(mean=0.0, groups=(Group(variance=1.0, k=5),))
-    assert statistics.needed(effect, narrower(1.0)) == (7, 0)
+    assert statistics.needed(effect, narrower(1.0)) == (7, None)
     images = replace(effect, image_variance=100.0, n=100, points=False)
-    assert statistics.needed(images, narrower(3.0))[1] == 100, "seeds are enough"
-    assert statistics.needed(replace(images, image_variance=900.0), narrower(3.0))[0] == 5, "images are"
-    assert statistics.needed(replace(images, image_variance=900.0), narrower(1.0)) is None
-    assert statistics.needed(effect, narrower(0.0)) is None
+    assert statistics.needed(images, narrower(3.0)) == (5, 100), "it is decided"
+    few = replace(effect, image_variance=900.0, n=100, points=False)  # 3 points from images alone, times 1.98
+    seeds, n = statistics.needed(few, narrower(3.0))
+    assert seeds is None
+    assert few.at(5, n).reach(0.025) < 3 <= few.at(5, n - 1).reach(0.025)
+    assert statistics.needed(few, narrower(1.0)) == (None, None)
 
 
 @given(
@@ -176,16 +175,17 @@ def test_what_would_decide_by_hand():
 def test_what_is_needed_is_enough_and_not_too_much(variances, k, image, gap):
     groups = tuple(Group(variance=variance, k=k) for variance in variances)
     effect = Effect(mean=0.0, groups=groups, image_variance=100 * image, n=100, points=False)
-    found = statistics.needed(effect, narrower(gap))
-    if found is None:
-        assert effect.at(max(5, k), 10**6).reach(0.025) >= gap
-        return
-    assert effect.at(*found).reach(0.025) < gap
-    seeds, n = found
-    if n == 100:
-        assert seeds == max(5, k) or effect.at(seeds - 1, n).reach(0.025) >= gap
+    seeds, n = statistics.needed(effect, narrower(gap))
+    if seeds is None:
+        assert effect.at(statistics.MOST_SEEDS, 100).reach(0.025) >= gap
     else:
-        assert effect.at(seeds, n - 1).reach(0.025) >= gap
+        assert effect.at(seeds, 100).reach(0.025) < gap
+        assert seeds == max(5, k) or effect.at(seeds - 1, 100).reach(0.025) >= gap
+    if n is None:
+        assert effect.at(k, statistics.MOST_IMAGES).reach(0.025) >= gap
+    else:
+        assert effect.at(k, n).reach(0.025) < gap
+        assert n == 100 or effect.at(k, n - 1).reach(0.025) >= gap
 
 
 @given(values=st.lists(st.floats(-50, 50), min_size=2, max_size=8), image=st.floats(0, 10), more=st.floats(0.1, 10))

@@ -44,7 +44,7 @@ def test_what_was_not_registered_says_so_before_its_words():
 @pytest.mark.parametrize("k", [1, 2])
 def test_fewer_than_three_seeds(k):
     found = decide(paired(0, defended=(90.0,) * k, baseline=(40.0,) * k, fidelity="proxy"))
-    assert (found.text, found.needed) == ("inconclusive (needs 5 seeds)", (5, 360))
+    assert (found.text, found.needed) == ("inconclusive (needs 5 seeds)", (5, None))
     assert (found.effect, found.low, found.high) == (50.0, None, None)
 
 
@@ -104,8 +104,8 @@ def test_detectable_effect_beside_a_null():
 def test_inconclusive_names_what_would_decide():
     found = decide(paired(1.05))
     # H must fall below delta = 2, 0.95 above the mean: t(.975, 5) / sqrt(6) = 1.049, t(.975, 6) / sqrt(7) = 0.925
-    assert (found.text, found.needed) == ("inconclusive (needs 7 seeds)", (7, 0))
-    assert decide(paired(0.9)).needed == (6, 0)
+    assert (found.text, found.needed) == ("inconclusive (needs 7 seeds)", (7, None))
+    assert decide(paired(0.9)).needed == (6, None)
     found = decide(paired(3.0, spread=3.0))
     # L must rise above 0, 3 points below the mean: the same in units of 3
     assert found.text == "inconclusive (needs 7 seeds)"
@@ -113,8 +113,8 @@ def test_inconclusive_names_what_would_decide():
     images = (np.tile(40.0 + wide, (5, 1)), np.full((5, 100), 40.0))
     few_images = paired(3.0, spread=0.1, n=100, images=images)
     assert few_images.effect().interval(0.025)[0] < 0
-    k, n = decide(few_images).needed
-    assert (k, 120 < n < 150) == (5, True), "1.98 x 17 / sqrt(n) < 3"
+    seeds, n = decide(few_images).needed
+    assert (seeds, 120 < n < 150) == (None, True), "1.98 x 17 / sqrt(n) < 3"
     assert decide(few_images).text == f"inconclusive (needs {n} images)"
 
 
