@@ -1,5 +1,6 @@
 """From records to verdicts: finds what was measured for each headline claim of a study and applies the rules to it."""
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from bioinspired.holding import alike, holding
 from bioinspired.records import Store
 from bioinspired.registration import registered
 from bioinspired.results import Result, read
-from bioinspired.trials import PAPERS_SCHEDULE, Study
+from bioinspired.trials import PAPERS_SCHEDULE, Distance, Study
 
 BRIDGE_SEEDS = 2
 """The fewest trainings at the paper's own schedule that a shorter one is compared with."""
@@ -22,9 +23,10 @@ BRIDGE_SEEDS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """A headline claim on a study's data: the verdict, whether the defense holds, and the measurements behind both."""
+    """A headline claim on a study's data: the verdict, whether the defense holds, and what was measured for both."""
 
     headline: Headline
+    evidence: Evidence
     verdict: Verdict
     paper_access: Holding
     white_box: Holding
@@ -37,11 +39,12 @@ def assess(study: Study, store: Store) -> list[Assessment]:
     headlines = [headline.on(data_of(study)) for headline in claims.headlines]
     here = replace(claims, headlines=tuple(headlines))
     used = [[result for result in found if _feeds(headline, result)] for headline in headlines]
-    evidence = [_bridged(headline, study, found, mine) for headline, mine in zip(headlines, used, strict=True)]
+    evidence = [_bridged(headline, study, found) for headline in headlines]
     verdicts = judge(list(zip(headlines, evidence, strict=True)), m=claims.m)
     return [
         Assessment(
             headline=headline,
+            evidence=one,
             verdict=verdict,
             paper_access=holding(headline, here, study, found, "the paper's", one.registered or not one.tested),
             white_box=holding(headline, here, study, found, "white box", one.registered or not one.tested),
@@ -51,11 +54,11 @@ def assess(study: Study, store: Store) -> list[Assessment]:
     ]
 
 
-def _bridged(headline: Headline, study: Study, found: list[Result], used: Sequence[Result]) -> Evidence:
+def _bridged(headline: Headline, study: Study, found: Sequence[Result]) -> Evidence:
     """The evidence with its bridge: the effect at the paper's own schedule minus the effect at this one."""
-    evidence = _evidence(headline, study, used)
+    evidence = _evidence(headline, study, found)
     long = replace(headline, defended=headline.defended + PAPERS_SCHEDULE, baseline=headline.baseline + PAPERS_SCHEDULE)
-    theirs = _evidence(long, study, [result for result in found if _feeds(long, result)])
+    theirs = _evidence(long, study, found)
     if theirs.k < BRIDGE_SEEDS or not evidence.tested:
         return evidence
     return replace(evidence, bridge=theirs.mean() - evidence.mean())
@@ -68,7 +71,8 @@ def _feeds(headline: Headline, result: Result) -> bool:
     )
 
 
-def _evidence(headline: Headline, study: Study, used: Sequence[Result]) -> Evidence:
+def _evidence(headline: Headline, study: Study, found: Sequence[Result]) -> Evidence:
+    used = [result for result in found if _feeds(headline, result)]
     metric = headline.endpoint.metric
     arms = [_by_seed([r for r in used if r.label == label], metric) for label in (headline.defended, headline.baseline)]
     if not all(arms):
@@ -94,7 +98,35 @@ def _evidence(headline: Headline, study: Study, used: Sequence[Result]) -> Evide
         changes=study.changes,
         images=images,
         inflation=math.pi / 2 if metric == "distance" else 1.0,
+        caveat=_nearer(headline, found) if metric == "distance" else "",
     )
+
+
+def _nearer(headline: Headline, found: Sequence[Result]) -> str:
+    """Which other search finds shorter perturbations on most of the images that both saw; "" where none does.
+
+    The distance of record is the minimum over all searches, image by image.
+    """
+    said = []
+    for label in (headline.defended, headline.baseline):
+        mine = [r for r in found if r.label == label and isinstance(r.measurement.question, Distance)]
+        own = [r for r in mine if _feeds(headline, r)]
+        shorter: dict[str, list[int]] = {}
+        for one, other in itertools.product(own, mine):
+            question = other.measurement.question
+            a, b = one.values("distance"), other.values("distance")
+            if one.seed != other.seed or one.key == other.key or a is None or b is None or one.correct is None:
+                continue
+            if not isinstance(question, Distance) or question.norm != headline.endpoint.norm:
+                continue
+            n = min(len(a), len(b))
+            count = shorter.setdefault(question.name, [0, 0])
+            count[0] += int((b[:n] < a[:n])[one.correct[:n]].sum())
+            count[1] += int(one.correct[:n].sum())
+        said += [
+            f"{name} is nearer on {less} of {n} for {label}" for name, (less, n) in shorter.items() if 2 * less > n
+        ]
+    return ", ".join(said)
 
 
 def _unusable(headline: Headline, used: Sequence[Result], arms: Sequence[dict[int, float]]) -> str:

@@ -25,6 +25,7 @@ class Evidence:
         images: what the values are made of, defended and baseline, [seeds, images], in points or logarithms; None
             where images are not told apart.
         inflation: of the images' variance: pi / 2 for a median, as for normal differences.
+        caveat: in words, which other search found shorter distances; "" where none did.
         bridge: the effect at the paper's own schedule minus the effect at this one, where both were measured.
     """
 
@@ -39,6 +40,7 @@ class Evidence:
     reason: str = "no records"
     images: tuple[Array, Array] | None = None
     inflation: float = 1.0
+    caveat: str = ""
     bridge: float | None = None
 
     def __post_init__(self) -> None:

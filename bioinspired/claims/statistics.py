@@ -203,24 +203,25 @@ def smallest_level(decided: Callable[[float], bool]) -> float:
     return float(np.exp(high))
 
 
-def needed(found: Effect, decided: Callable[[Effect], bool], *, least: int = 5) -> tuple[int, int] | None:
-    """Seeds and images that would decide, if mean and spreads stayed as they are.
+def needed(found: Effect, decided: Callable[[Effect], bool], *, least: int = 5) -> tuple[int | None, int | None]:
+    """Seeds on the same images, and images with the same seeds, that would decide if mean and spreads stayed.
 
-    More seeds on the same images where they are enough, else more images, with at least `least` seeds.
+    Args:
+        found: what was found. decided: whether an effect is decided; more of either never undoes it.
+        least: the smallest number of seeds worth naming.
 
     Returns:
-        (seeds, images), or None where neither alone is enough.
+        Each alone; None for one that is not enough alone.
     """
     k, n = max(least, found.k), found.n
-    if decided(found.at(MOST_SEEDS, n)):
-        return _first(lambda k: decided(found.at(k, n)), k, MOST_SEEDS), n
-    if n and decided(found.at(k, MOST_IMAGES)):
-        return k, _first(lambda n: decided(found.at(k, n)), n, MOST_IMAGES)
-    return None
+    seeds = _first(lambda k: decided(found.at(k, n)), k, MOST_SEEDS)
+    return seeds, _first(lambda n: decided(found.at(found.k, n)), n, MOST_IMAGES) if n else None
 
 
-def _first(enough: Callable[[int], bool], low: int, high: int) -> int:
-    """The smallest number of low to high that is enough; high is."""
+def _first(enough: Callable[[int], bool], low: int, high: int) -> int | None:
+    """The smallest number of low to high that is enough; None where not even high is."""
+    if not enough(high):
+        return None
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)

@@ -75,7 +75,7 @@ class Verdict:
         claimed: the paper's value. share: effect / claimed (of logarithms for distances).
         tau: how far from the claimed value still counts as reproduced, in points or as a factor.
         k, n: seeds (of the smaller group) and images.
-        needed: (seeds, images) that would decide, if mean and spreads stayed; for inconclusive verdicts.
+        needed: seeds, and images, either of which would decide if mean and spreads stayed; for inconclusive verdicts.
         detectable: the effect that these seeds and images would have found with 80 % power, in points or as a factor.
     """
 
@@ -90,7 +90,7 @@ class Verdict:
     low: float | None = None
     high: float | None = None
     share: float | None = None
-    needed: tuple[int, int] | None = None
+    needed: tuple[int | None, int | None] | None = None
     detectable: float | None = None
 
 
@@ -155,7 +155,7 @@ def verdict(headline: Headline, evidence: Evidence, *, a: float = statistics.LEV
     blank = replace(blank, effect=_shown(evidence.mean(), headline.unit))
     if evidence.k < SEEDS_FOR_A_PROVISIONAL_VERDICT:
         found = replace(blank, word="inconclusive", text=f"inconclusive (needs {SEEDS_FOR_A_VERDICT} seeds)")
-        found = replace(found, needed=(SEEDS_FOR_A_VERDICT, evidence.n))
+        found = replace(found, needed=(SEEDS_FOR_A_VERDICT, None))
     else:
         found = _qualified(headline, evidence, _judged(headline, evidence, a, blank))
     if evidence.registered:
@@ -208,7 +208,7 @@ def holds(
         word = "small gain only" if primary == "the twin's ε50" else "holds"
     else:
         word = "open"
-        notes.append(_open(effects.get(lowest), rivals[lowest], a))
+        notes.append(_open(effects.get(lowest), a))
     evidence = rivals.get(lowest)
     if evidence is not None and evidence.fidelity != "paper":
         notes.append(_fidelity_note(evidence))
@@ -237,7 +237,7 @@ def holds(
     )
 
 
-def _open(effect: Effect | None, evidence: Evidence, a: float) -> str:
+def _open(effect: Effect | None, a: float) -> str:
     """What would decide whether a defense holds, in words."""
     if effect is None:
         return f"needs {SEEDS_FOR_A_VERDICT} seeds"
@@ -246,7 +246,7 @@ def _open(effect: Effect | None, evidence: Evidence, a: float) -> str:
         low, high = more.interval(a)
         return high < MARGINS["points"] or low > MARGINS["points"]
 
-    return _more(statistics.needed(effect, decided, least=evidence.k), evidence)
+    return _more(statistics.needed(effect, decided))
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -315,33 +315,32 @@ def _qualified(headline: Headline, evidence: Evidence, found: Verdict) -> Verdic
         word, needed = "inconclusive", None
         notes.append("the paper's own schedule gives another effect")
     elif word == "inconclusive":
-        notes.append(_more(needed, evidence))
+        notes.append(_more(found.needed or (None, None)))
     positive = word in POSITIVE
     if word == "contradicted" and (headline.reliability == "second-hand" or evidence.fidelity == "changed"):
         word = "not reproduced"
     if positive and headline.reliability == "second-hand":
         word = AGREES
-    if word in ("smaller", "larger"):
-        notes.append(f"{found.share:.2f} of the claimed effect")
+    if evidence.caveat:
+        notes.append(f"not the distance of record: {evidence.caveat}")
     if word != "inconclusive" and evidence.fidelity == "reconstruction":
         word = f"{'' if positive else 'not '}supported in our reconstruction"
     elif word != "inconclusive" and evidence.fidelity == "proxy":
         word = f"{'' if positive else 'not '}seen at small scale"
-    elif evidence.fidelity == "changed":
+    if word in ("smaller", "larger"):
+        notes.append(f"{found.share:.2f} of the claimed effect")
+    if evidence.fidelity == "changed":
         notes.append(f"changed: {evidence.changes}")
     if evidence.k < SEEDS_FOR_A_VERDICT:
         notes.append("provisional")
     return replace(found, word=word, text=_with(word, notes), needed=needed)
 
 
-def _more(needed: tuple[int, int] | None, evidence: Evidence) -> str:
+def _more(needed: tuple[int | None, int | None]) -> str:
     """What would decide, in words."""
-    if needed is None:
-        return "neither more seeds nor more images alone would decide"
-    k, n = needed
-    images = f"{n:,} images" if n > evidence.n else ""
-    seeds = f"{k} seeds" if k > evidence.k else ""
-    return "needs " + " and ".join(part for part in (seeds, images) if part)
+    seeds, images = needed
+    said = [f"{seeds} seeds"] * bool(seeds) + [f"{images or 0:,} images"] * bool(images)
+    return "needs " + " or ".join(said) if said else "neither more seeds nor more images alone would decide"
 
 
 def _with(word: str, notes: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ PLAIN = Headline(
     source_set="tests",
     reliability="quoted",
     kind="effect",
+    sort="robustness",
     sign=1,
     unit="points",
     defended="keep 0.1",
@@ -40,9 +41,7 @@ def claim(**changes: Any) -> Headline:
     return replace(PLAIN, **changes)
 
 
-def paired(
-    effect: float, *, spread: float = 1.0, base: float = 40.0, headline: Headline = PLAIN, **more: Any
-) -> Evidence:
+def paired(effect: float, *, spread: float = 1.0, base: float = 40.0, **more: Any) -> Evidence:
     """Five pairs whose differences have this mean and standard deviation, without any error from images."""
     baseline = tuple(base + step for step in WANDERING)
     differences = [effect + spread * step for step in PATTERN]
@@ -51,7 +50,6 @@ def paired(
         "baseline": baseline,
         "n": 360,
         "paired": True,
-        "criteria": (headline.criterion,) * 3,
-        "image_deviation": 0.0,
+        "registered": True,
     }
     return Evidence(**{**fields, **more})

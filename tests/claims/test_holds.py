@@ -1,66 +1,85 @@
-"""Every branch of the rule for holding, and the frontier that a defense is measured against."""
+"""Every branch of the rule for holding, on made-up evidence at one strength."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import DISTANCE, PLAIN, claim, paired
+from made_up import claim, paired
 
-from bioinspired.claims import Evidence, frontier, holds
+from bioinspired.claims import Holding, holds
 
-WIDE = 8.0  # half an interval of 9.9 points
-
-
-def answer(at_eps: Evidence, at_eps50: Evidence, headline=PLAIN, access="the paper's", failed=(), m=1):
-    return holds(headline, at_eps=at_eps, at_eps50=at_eps50, access=access, failed=failed, m=m)
+LEVEL = ("linf", "0.3")
 
 
-# Half an interval is 1.2417: below delta = 2 means an effect below 0.76, above it one over 3.24.
+def answer(*rivals, headline=None, failed=None, m=1, **changes) -> Holding:
+    """Against rivals named a, b, ...; half an interval is 1.2417 at m = 1."""
+    named = dict(zip("abc", rivals, strict=False))
+    said = {"level": LEVEL, "primary": "the claim's ε", "access": "the paper's", "registered": True, "reason": "none"}
+    return holds(headline or claim(), named, failed=failed or {}, attacks=dict.fromkeys(named, 4), m=m,
+                 **{**said, **changes})  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("at_eps", "at_eps50", "sound", "failed"),
+    ("effects", "sound", "failed"),
     [
-        (0.7, 0.7, "does not hold", "does not hold"),
-        (-30.0, 0.0, "does not hold", "does not hold"),
-        (0.8, 0.7, "unclear", "unreliable"),
-        (0.7, 0.8, "unclear", "unreliable"),
-        (0.7, 3.3, "small gain only", "unreliable"),
-        (2.0, 3.3, "small gain only", "unreliable"),
-        (3.2, 3.2, "unclear", "unreliable"),
-        (3.3, 0.0, "holds", "unreliable"),
-        (3.3, 3.3, "holds", "unreliable"),
+        ((0.7,), "does not hold", "does not hold"),  # H = 1.94 < 2
+        ((0.8,), "open", "unreliable"),
+        ((3.2,), "open", "unreliable"),  # L = 1.96
+        ((3.3,), "holds", "unreliable"),
+        ((30.0, 0.7), "does not hold", "does not hold"),  # one baseline is enough against it
+        ((30.0, 0.8), "open", "unreliable"),
+        ((30.0, 3.3), "holds", "unreliable"),  # every one has to be beaten
     ],
 )
-def test_rule(at_eps, at_eps50, sound, failed):
-    assert answer(paired(at_eps), paired(at_eps50)).word == sound
-    found = answer(paired(at_eps), paired(at_eps50), failed=("unbounded attack", "more steps"))
+def test_rule(effects, sound, failed):
+    rivals = [paired(effect) for effect in effects]
+    assert answer(*rivals).word == sound
+    found = answer(*rivals, failed={"keep 0.1": [], "a": ["square", "more steps"]})
     assert found.word == failed
-    assert ("(failed: unbounded attack, more steps)" in found.text) == (failed == "unreliable")
+    assert ("(failed: a: square, more steps)" in found.text) == (failed == "unreliable")
+    assert found.failed == ("a: square, more steps",)
+
+
+def test_a_gain_where_the_twin_keeps_half_is_a_small_one():
+    assert answer(paired(3.3), primary="the twin's ε50").word == "small gain only"
+    assert answer(paired(3.3), primary="the study's ε").word == "holds"
+
+
+def test_the_numbers_are_those_against_the_hardest_baseline():
+    found = answer(paired(30.0), paired(3.0, base=70.0), m=5)
+    half = 2.0591  # t(.995, 4) / sqrt(5)
+    assert (found.rival, found.effect) == ("b", pytest.approx(3.0))
+    assert (found.low, found.high) == pytest.approx((3.0 - half, 3.0 + half), abs=1e-3)
+    assert found.rates == pytest.approx((73.0, 70.0))
+    assert (found.k, found.n, found.attacks, found.level) == (5, 360, 4, LEVEL)
 
 
 def test_nothing_measured():
-    found = answer(Evidence(reason="no baseline of equal clean accuracy"), Evidence(), failed=("noise",))
+    found = answer(reason="no baseline of equal clean accuracy", registered=False)
     assert found.text == "not tested (no baseline of equal clean accuracy)"
-    assert (found.at_eps, found.at_eps50, found.k) == (None, None, 0)
-
-
-def test_one_epsilon_cannot_refute():
-    assert answer(paired(-30.0), Evidence()).word == "unclear"
-    assert answer(Evidence(), paired(-30.0)).word == "unclear"
-    assert answer(paired(30.0), Evidence()).word == "holds"
-    assert answer(Evidence(), paired(30.0)).word == "small gain only"
+    assert (found.effect, found.rates, found.rival, found.k) == (None, None, "", 0)
 
 
 def test_fewer_than_three_seeds_decide_nothing():
     few = paired(0, defended=(90.0, 91.0), baseline=(40.0, 40.0))
-    found = answer(few, few)
-    assert found.text == "unclear (provisional)"
-    assert found.at_eps == (50.5, None, None)
-    assert answer(few, few, failed=("noise",)).word == "unreliable"
+    found = answer(few)
+    assert found.text == "open (needs 5 seeds) (provisional)"
+    assert (found.effect, found.low, found.high) == (50.5, None, None)
+    assert answer(few, failed={"a": ["noise"]}).word == "unreliable"
+    assert answer(few, paired(0.0)).word == "does not hold", "the other baseline decides"
 
 
-def test_intervals_are_corrected_for_the_claims():
-    found = answer(paired(3.3), paired(0.0), m=5)
-    assert found.word == "unclear"  # t(.995, 4) / sqrt(5) = 2.06
-    assert found.at_eps == pytest.approx((3.3, 3.3 - 2.059, 3.3 + 2.059), abs=1e-3)
+def test_open_answers_say_what_would_decide():
+    bits = np.where(np.arange(200) < np.array([[4], [29], [50]]), 100.0, 0.0)
+    nothing = np.zeros((3, 200))
+    rates = tuple(bits.mean(1).tolist())
+    found = answer(paired(0, defended=(0.0,) * 3, baseline=rates, n=200, images=(nothing, bits)), m=8)
+    assert found.high == pytest.approx(2.84, abs=0.01)
+    assert found.text == "open (needs 9 seeds or 286 images) (provisional)"
+
+
+def test_what_was_not_registered_says_so():
+    assert answer(paired(0.0), registered=False).text == "exploratory: does not hold"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +92,7 @@ def test_intervals_are_corrected_for_the_claims():
     ],
 )
 def test_beyond_the_claim(access, own, beyond):
-    found = answer(paired(0.0), paired(0.0), headline=claim(access=own), access=access)
+    found = answer(paired(0.0), headline=claim(access=own), access=access)
     assert found.beyond is beyond
     assert found.text == "does not hold" + " (beyond the paper's claim)" * beyond
 
@@ -88,47 +107,24 @@ def test_beyond_the_claim(access, own, beyond):
     ],
 )
 def test_notes(fields, note):
-    evidence = paired(0.0, **fields)
-    assert answer(evidence, evidence).text == "does not hold" + note
+    assert answer(paired(0.0, **fields)).text == "does not hold" + note
 
 
-def test_distances():
-    evidence = Evidence(defended=(2.0,) * 5, baseline=(1.0,) * 5, n=100, paired=True, unit="ratio", image_deviation=0.1)
-    found = answer(evidence, evidence, headline=DISTANCE)
-    assert found.word == "holds"
-    assert found.at_eps[0] == pytest.approx(2.0)
-    with pytest.raises(ValueError, match="points"):
-        answer(evidence, evidence)
+ORDER = ["does not hold", "open", "holds"]
 
 
-ORDER = ["does not hold", "unclear", "small gain only", "holds"]
-
-
-@given(low=st.floats(-30, 30), low50=st.floats(-30, 30), shift=st.floats(0, 20), m=st.integers(1, 8))
-def test_a_larger_gain_never_holds_less(low, low50, shift, m):
-    less = answer(paired(low), paired(low50), m=m)
-    more = answer(paired(low + shift), paired(low50 + shift), m=m)
+@given(effects=st.lists(st.floats(-30, 30), min_size=1, max_size=3), shift=st.floats(0, 20), m=st.integers(1, 8))
+def test_a_larger_gain_never_holds_less(effects, shift, m):
+    less = answer(*[paired(effect) for effect in effects], m=m)
+    more = answer(*[paired(effect + shift) for effect in effects], m=m)
     assert ORDER.index(more.word) >= ORDER.index(less.word)
 
 
-@given(effect=st.floats(-30, 30), effect50=st.floats(-30, 30))
-def test_failed_checks_never_help(effect, effect50):
-    found = answer(paired(effect), paired(effect50), failed=("noise",))
-    assert found.word in ("does not hold", "unreliable")
-
-
-BASELINES = {"standard": (98.0, 5.0), "pgd-trained": (94.0, 60.0), "noise-trained": (96.5, 30.0)}
-
-
-@pytest.mark.parametrize(
-    ("clean", "label"),
-    [
-        (95.0, "pgd-trained"),  # exactly one point less is equal
-        (95.1, "noise-trained"),
-        (90.0, "pgd-trained"),
-        (98.5, "standard"),
-        (99.1, None),
-    ],
-)
-def test_frontier(clean, label):
-    assert frontier(BASELINES, clean=clean) == label
+@given(effects=st.lists(st.floats(-30, 30), min_size=1, max_size=3))
+def test_no_answer_is_open_whose_interval_excludes_a_gain(effects):
+    found = answer(*[paired(effect) for effect in effects])
+    assert (found.high < 2) == (found.word == "does not hold")
+    assert answer(*[paired(effect) for effect in effects], failed={"a": ["noise"]}).word in (
+        "does not hold",
+        "unreliable",
+    )
