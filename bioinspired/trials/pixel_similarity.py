@@ -106,10 +106,3 @@ class TrainingCost(Question):
     name: Literal["time", "memory"]
     network: Network
     steps: int = 10
-
-    @property
-    def uses(self) -> tuple[str, ...]:
-        """The network's family, and the defense's module."""
-        defense = self.network.defense
-        own = () if defense is None else (f"bioinspired.defenses.{defense.kind}",)
-        return (f"bioinspired.networks.{self.network.architecture.name}", "bioinspired.attacks.gradient", *own)
