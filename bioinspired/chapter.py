@@ -15,8 +15,9 @@ from functools import cached_property
 import pandas as pd
 
 from bioinspired import plan, studies
-from bioinspired.assessment import Assessment, assess, data_of
+from bioinspired.assessment import Assessment, assess
 from bioinspired.claims import Endpoint
+from bioinspired.endpoints import data_of
 from bioinspired.errors import UserError
 from bioinspired.records import PUBLISHED, Store, open_store
 from bioinspired.results import Result, read, strength

@@ -283,7 +283,7 @@ def attack(
     table = Table("name", "type", "norm", "passes", "known to be wrong: use instead", box=None)
     for row in rows:
         cost = row["cost"]
-        passes = f"{cost['forwards']:,} + {cost['backwards']:,}"
+        passes = f"{'up to ' if cost['at_most'] else ''}{cost['forwards']:,} + {cost['backwards']:,}"
         instead = f"{', '.join(row['defects'])}: {row['instead'] or '-'}" if row["defects"] else ""
         table.add_row(row["name"], row["type"], " ".join(row["norm"]), passes, instead)
     Console().print(table)

@@ -21,7 +21,7 @@ from bioinspired.plan import Task, Unit, measuring_tasks, training_tasks, units,
 from bioinspired.provenance import of_run
 from bioinspired.records import PUBLISHED, DamagedRecordError, Store
 from bioinspired.trials import Network, Study, Tier
-from bioinspired.worker import Criteria, Order, perform, prepare
+from bioinspired.worker import Order, perform, prepare
 
 ENDED = "its worker process was ended from outside, perhaps for want of memory; what had finished is kept"
 
@@ -41,7 +41,6 @@ def run(
     device: str = "cpu",
     tier: Tier | None = None,
     refresh: bool | None = None,
-    criteria: Criteria | None = None,
     executor: Executor | None = None,
     workers: int = 2,
     started: Callable[[Sequence[Task]], None] = lambda tasks: None,
@@ -55,7 +54,6 @@ def run(
         device: "cpu" or "cuda"; a GPU has one worker.
         tier: only the units of this tier.
         refresh: also make stale units again; None: at smoke and laptop scale, not at full.
-        criteria: what `assessment.criteria` says, stamped on the measurements.
         executor: where tasks run; None: processes of this machine. Another machine must see the store's folder.
         workers: local processes.
         started: called before each of the two stages with its tasks.
@@ -74,7 +72,7 @@ def run(
         return []
     for damage in [found for found in store.records() if isinstance(found, DamagedRecordError)]:
         store.set_aside(damage)
-    order = Order(store, device, dict(criteria or {}), of_run(device))
+    order = Order(store, device, of_run(device))
     with (
         _interrupts() as interrupted,
         _pool(executor, 1 if device.startswith("cuda") else min(workers, len(missing))) as pool,

@@ -1,20 +1,18 @@
-"""Does a defense hold? The worst case per image over the attacks of an access, against the best simple baseline."""
+"""Does a defense hold? The worst case per image over the attacks of an access, against every simple baseline."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 
-from bioinspired.claims import Claims, Evidence, Headline, Holding, frontier, holds
+from bioinspired.claims import Claims, Evidence, Headline, Holding, holds
 from bioinspired.claims.declarations import Endpoint
-from bioinspired.claims.statistics import image_deviation
+from bioinspired.claims.verdicts import EQUAL, Access, Primary
 from bioinspired.keys import strength
 from bioinspired.results import Result
 from bioinspired.trials import Clean, Study
 from bioinspired.worst_case import Attacks, Level, parts
 
-Access = Literal["the paper's", "white box"]
 UNDEFENDED = "standard"
 BASELINES = (UNDEFENDED, "pgd-trained", "noise-trained")
 """Labels of the networks that every defense has to beat at equal clean accuracy; a study may name more rivals."""
@@ -23,30 +21,99 @@ HALF = 0.25, 0.75
 """The least and most that the twin may keep at a strength which counts as halving it."""
 
 
-def holding(headline: Headline, claims: Claims, study: Study, found: Sequence[Result], access: Access) -> Holding:
-    """Worst case per image over the attacks of an access, at the claim's level and where the twin keeps about half.
+def holding(
+    headline: Headline, claims: Claims, study: Study, found: Sequence[Result], access: Access, registered: bool
+) -> Holding:
+    """Worst case per image over the attacks of an access, at one strength.
 
     With the paper's access these are attacks moved from undefended networks, unless the paper's own access is white
     box; in white box they are all attacks, where one of them had the network itself.
     """
-    if headline.unit != "points":
-        empty = Evidence(unit=headline.unit, reason="a claim of distances has no ε to be judged at")
-        return holds(headline, at_eps=empty, at_eps50=empty, access=access, failed=(), m=claims.m)
     white = access == "white box" or headline.access == "white box"
     attacks = Attacks([result for result in found if white or _is_moved(result)], white=white)
-    own = _own(headline.endpoint)
+    level, primary = primary_strength(headline, claims, attacks)
+    clean = _clean_accuracy(found)
+    rivals = [
+        label
+        for label in dict.fromkeys((*BASELINES, *study.rivals))
+        if label != headline.defended and clean.get(label, 0.0) >= clean.get(headline.defended, 100.0) - EQUAL
+    ]
+    compared = {
+        rival: evidence
+        for rival in rivals
+        if level is not None and (evidence := against(headline.defended, rival, study, found, attacks, level))
+    }
+    norm = level[0] if level else "all"
+    return holds(
+        headline,
+        compared,
+        level=level,
+        primary=primary,
+        access=access,
+        failed={label: failed_checks(found, label, norm) for label in (headline.defended, *compared)},
+        attacks={rival: len(attacks.names(level, headline.defended, rival)) for rival in compared if level},
+        registered=registered,
+        reason="no attack with this access at this epsilon" if rivals else "no baseline at equal clean accuracy",
+        m=claims.m,
+    )
+
+
+def primary_strength(headline: Headline, claims: Claims, attacks: Attacks) -> tuple[Level | None, Primary]:
+    """The one strength at which a defense is judged, and whose it is.
+
+    The claim's own; of a claim without one that of the study's first claim about attacks in a ball that was measured;
+    else the measured one at which the undefended twin keeps nearest to one half; None where there is none.
+    """
+    own = ball_of(headline.endpoint)
+    if own is not None:
+        return own, "the claim's ε"
+    data = [claim.endpoint for claim in claims.headlines]
+    for level in filter(None, map(ball_of, data)):
+        if attacks.worst(level, headline.defended, UNDEFENDED)[0]:
+            return level, "the study's ε"
     twin = {
         level: float(np.mean([bits.mean() for bits in worst.values()]))
         for level in attacks.levels
-        if (own is None or level[0] == own[0])
-        and (worst := attacks.worst(UNDEFENDED, level))
-        and attacks.worst(headline.defended, level)
+        if level[0] != "all" and (worst := attacks.worst(level, UNDEFENDED, headline.defended)[0])
     }
     halving = {level: kept for level, kept in twin.items() if HALF[0] <= kept <= HALF[1]}
-    half = min(halving, key=lambda level: abs(halving[level] - 0.5)) if halving else None
-    arms = [_arm(headline, study, found, attacks, level) for level in (own, half)]
-    failed = failed_checks(found, headline.defended, own[0] if own else "all")
-    return holds(headline, at_eps=arms[0], at_eps50=arms[1], access=access, failed=failed, m=claims.m)
+    return (min(halving, key=lambda level: abs(halving[level] - 0.5)) if halving else None), "the twin's ε50"
+
+
+def ball_of(endpoint: Endpoint) -> Level | None:
+    """The ball of an attack that a claim names; None where it names none."""
+    if endpoint.question == "direct":
+        balls = dict(parts(("all", endpoint.name)))
+        return (endpoint.metric, balls[endpoint.metric]) if endpoint.metric in balls else ("all", endpoint.name)
+    if endpoint.question == "attack" and endpoint.eps is not None:
+        return endpoint.norm or "linf", strength(endpoint.eps)
+    return None
+
+
+def against(
+    label: str, rival: str, study: Study, found: Sequence[Result], attacks: Attacks, level: Level
+) -> Evidence | None:
+    """Two networks on the same images under the attacks that both met; None where they met none.
+
+    A rival of which nothing is random stands for all seeds.
+    """
+    one, other = attacks.worst(level, label, rival)
+    used = [result for result in found if result.label in (label, rival)]
+    if other and not any(trained(result) for result in used if result.label == rival):
+        other = dict.fromkeys(one, next(iter(other.values())))
+    shared = sorted(set(one) & set(other))
+    if not shared:
+        return None
+    arms = [np.where(np.stack([arm[seed] for seed in shared]), 100.0, 0.0) for arm in (one, other)]
+    return Evidence(
+        defended=tuple(arms[0].mean(1).tolist()),
+        baseline=tuple(arms[1].mean(1).tolist()),
+        n=arms[0].shape[1],
+        paired=alike(used),
+        fidelity=study.fidelity,
+        changes=study.changes,
+        images=(arms[0], arms[1]),
+    )
 
 
 def failed_checks(found: Sequence[Result], label: str, norm: str) -> list[str]:
@@ -64,55 +131,6 @@ def _is_moved(result: Result) -> bool:
     """Whether its images were made on other networks, none of which has a defense."""
     sources = result.measurement.sources
     return bool(result.source) and all(source.defense is None for source in sources)
-
-
-def _own(endpoint: Endpoint) -> Level | None:
-    """The ball of a claim's endpoint; None where it has none."""
-    if endpoint.question == "direct":
-        balls = dict(parts(endpoint.name))
-        return (endpoint.metric, balls[endpoint.metric]) if endpoint.metric in balls else ("all", endpoint.name)
-    if endpoint.question == "attack" and endpoint.eps is not None:
-        return endpoint.norm or "linf", strength(endpoint.eps)
-    return None
-
-
-def _arm(headline: Headline, study: Study, found: Sequence[Result], attacks: Attacks, level: Level | None) -> Evidence:
-    """Defended and best baseline in one ball; the baseline's attacks are those that the defense saw too."""
-    blank = Evidence(
-        fidelity=study.fidelity, changes=study.changes, reason="no attack with this access at this epsilon"
-    )
-    defended = {} if level is None else attacks.worst(headline.defended, level)
-    clean = _clean_accuracy(found)
-    if level is None or not defended or headline.defended not in clean:
-        return blank
-    asked = attacks.asked(headline.defended, level)
-    rivals, worst = {}, {}
-    for label in (*BASELINES, *study.rivals):
-        if attacks.directly(label, level) < attacks.directly(headline.defended, level):
-            continue
-        worst[label] = attacks.worst(label, level, asked)
-        if label in clean and worst[label] and label != headline.defended:
-            rivals[label] = (clean[label], 100 * float(np.mean([bits.mean() for bits in worst[label].values()])))
-    best = frontier(rivals, clean=clean[headline.defended])
-    if best is None:
-        return Evidence(fidelity=study.fidelity, changes=study.changes, reason="no baseline at equal clean accuracy")
-    used = [result for result in found if result.label in (headline.defended, best)]
-    if not all(trained(result) for result in used if result.label == best):
-        worst[best] = dict.fromkeys(defended, next(iter(worst[best].values())))
-    shared = sorted(set(defended) & set(worst[best]))
-    if not shared:
-        return blank
-    n = min(len(arm[seed]) for arm in (defended, worst[best]) for seed in shared)
-    arrays = [100.0 * np.stack([arm[seed][:n] for seed in shared]) for arm in (defended, worst[best])]
-    return Evidence(
-        defended=tuple(arrays[0].mean(1).tolist()),
-        baseline=tuple(arrays[1].mean(1).tolist()),
-        n=n,
-        paired=alike(used),
-        fidelity=study.fidelity,
-        changes=study.changes,
-        image_deviation=image_deviation(arrays[0], arrays[1]),
-    )
 
 
 def alike(results: Sequence[Result]) -> bool:

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Hashable
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from bioinspired.errors import UserError
@@ -23,6 +23,7 @@ Strength = typing.Annotated[str, "strength"]
 """An epsilon, a noise level, a probability: an exact number written as text, such as "8/255" or "0.3"."""
 
 
+@lru_cache(maxsize=10_000, typed=True)
 def strength(value: str | int | float | Fraction) -> Strength:
     """The one spelling of an exact number: a short decimal where it has one, else k/255, else a reduced fraction.
 
@@ -67,7 +68,7 @@ def fields(configuration: Any) -> dict[str, Any]:
     kind = getattr(type(configuration), "kind", None)
     if kind is not None:
         out["kind"] = kind
-    hints = typing.get_type_hints(type(configuration), include_extras=True)
+    hints = _hints(configuration.__class__)
     for field in dataclasses.fields(configuration):
         value = _plain(getattr(configuration, field.name), hints[field.name])
         if field.default is not dataclasses.MISSING and value == _plain(field.default, hints[field.name]):
@@ -85,6 +86,11 @@ def text(configuration: Any) -> str:
 def key(configuration: Hashable) -> str:
     """The sha256 of the canonical JSON, as 64 hexadecimal digits."""
     return hashlib.sha256(text(configuration).encode("ascii")).hexdigest()
+
+
+@cache
+def _hints(declaration: type) -> dict[str, Any]:
+    return typing.get_type_hints(declaration, include_extras=True)
 
 
 def _plain(value: Any, hint: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Makes what is missing of studies, with progress shown and the claims' criteria stamped."""
+"""Makes what is missing of studies, with progress shown."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,6 @@ def make(
     again = store.scale not in PUBLISHED if refresh is None else refresh
     if not wanted([unit for study in studies for unit in units(study, store, tier=tier)], refresh=again):
         return
-    from bioinspired.assessment import criteria
     from bioinspired.engine import run
     from bioinspired.progress import Progress
 
@@ -40,7 +39,6 @@ def make(
             device=device,
             tier=tier,
             refresh=again,
-            criteria={pair: stamp for study in studies for pair, stamp in criteria(study).items()},
             workers=workers,
             started=shown.started,
             ended=shown.ended,

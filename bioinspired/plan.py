@@ -52,7 +52,8 @@ def recorded(name: str, store: Store, *, dataset: str = "") -> Study:
     """A study at the store's scale, on a data set; for "" on its own.
 
     Where records are published, "" means the most faithful study that they have: the study's own data set before
-    others, full before narrow. Of those, the first with at least half of its networks, else the first with any.
+    others, wider networks before narrower ones, then longer schedules before shorter ones, then full before narrow. Of
+    those, the first with at least half of its networks, else the first with any.
 
     Raises:
         UserError: no such study or data set.
@@ -61,17 +62,21 @@ def recorded(name: str, store: Store, *, dataset: str = "") -> Study:
         return studies.study(name, store.scale, dataset=dataset)
     known = studies.datasets(name, "full") + studies.datasets(name, "narrow")
     wanted = (dataset,) if dataset else tuple(dict.fromkeys(known))
-    choices = [
-        studies.study(name, scale, dataset=one)
-        for one in wanted
-        for scale in reversed(PUBLISHED)
-        if one in studies.datasets(name, scale)
-    ]
+    choices = []
+    for one in wanted:
+        scales = [scale for scale in reversed(PUBLISHED) if one in studies.datasets(name, scale)]
+        choices += sorted((studies.study(name, scale, dataset=one) for scale in scales), key=_size, reverse=True)
     if not choices:
         return studies.study(name, store.scale, dataset=dataset)
     shares = [share(study, store) for study in choices]
     best = max(shares)
     return next(study for study, its in zip(choices, shares, strict=True) if its >= min(best, 0.5))
+
+
+def _size(study: Study) -> tuple[int, int]:
+    """Width and epochs of a study's first network, which is the like one at every scale."""
+    network = study.trials[0].network
+    return network.architecture.width, network.recipe.epochs
 
 
 def shown(name: str, store: Store, *, dataset: str = "") -> list[Study]:

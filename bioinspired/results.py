@@ -120,6 +120,24 @@ class Result:
         counted = self.clean & ~self.source_correct
         return 100.0 * float(self.correct[counted].mean()) if counted.any() else None
 
+    def images(self, metric: str) -> NDArray[np.float64] | None:
+        """What `rate` is made of, one number an image; None where there is none.
+
+        A conditional rate is a ratio of two counts: here it is linearised, so that the mean is the rate and the
+        variance over images is that of the ratio.
+        """
+        if metric in ("value", "distance"):
+            return self.values(metric)
+        rate = self.rate(metric)
+        bits = self.correct if metric in ("unconditional", "conditional") else self.bits(metric)
+        if rate is None or bits is None:
+            return None
+        percent = np.where(bits, 100.0, 0.0)
+        if metric != "conditional" or self.clean is None or self.source_correct is None:
+            return percent
+        counted = self.clean & ~self.source_correct
+        return np.asarray(rate + counted * (percent - rate) / counted.mean(), dtype=np.float64)
+
     def counted(self, metric: str = "unconditional") -> int:
         """How many images stand under the fraction that `rate` gives."""
         if metric != "conditional" or self.clean is None or self.source_correct is None:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from bioinspired import measuring, training
+from bioinspired import measuring, registration, training
 from bioinspired.costs import asked_of
 from bioinspired.data import Split, load, select
 from bioinspired.errors import UserError
@@ -24,21 +24,13 @@ from bioinspired.records import Record, Store, known_sha256, pack, sha256_of, wr
 from bioinspired.staleness import code_hash, modules_of_measurement, modules_of_network
 from bioinspired.trials import Data, Images, Measurement, Network
 
-Criteria = Mapping[tuple[str, str], Mapping[str, str]]
-
 
 @dataclass(frozen=True)
 class Order:
-    """What all tasks of a run share.
-
-    `criteria` gives, for a network's and a measurement's key, the claims that the measurement feeds with the hashes of
-    their criteria: stamped on it, so that a criterion that was changed afterwards shows. `run` is what
-    `provenance.of_run` says.
-    """
+    """What all tasks of a run share. `run` is what `provenance.of_run` says."""
 
     store: Store
     device: str
-    criteria: Criteria
     run: Mapping[str, Any]
 
 
@@ -67,11 +59,15 @@ def _train(network: Network, order: Order) -> None:
 
     def change(record: Record | None) -> Record:
         new = record or Record(key=key(network), config=canonical(network))
-        first = new.unit("training")
-        if first is not None and all(first.get(part) == unit[part] for part in ("weights", "data")):
-            # The same weights, made for want of the file: the network is as old as it was, and so are its claims.
+        before = new.unit("training")
+        if before is not None and all(before.get(part) == unit[part] for part in ("weights", "data")):
+            # The same weights, made for want of their file: the network is as old as it was.
             again = {part: unit[part] for part in ("run", "code", "weights", "finished")} | {"identical": True}
-            return new.with_unit("training", first | {"verified": again}, {unit["run"]: dict(order.run)})
+            return new.with_unit("training", before | {"verified": again}, {unit["run"]: dict(order.run)})
+        if before is None:
+            unit["registered"] = registration.current(order.store.scale, network.data.name)
+        elif "registered" in before:
+            unit["registered"] = before["registered"]
         return _with(replace(new, training=trained.history), order, "training", cost, unit)
 
     order.store.update(key(network), change)
@@ -153,7 +149,6 @@ def _save(
         entry["artifact"] = order.store.save_artifact(key(network), name, outcome.arrays)
     unit = _provenance(order, code_hash(modules_of_measurement(question)), _weights_sha256(network, order))
     unit["sources"] = {key(source): _weights_sha256(source, order) for source in question.sources}
-    unit["criteria"] = dict(order.criteria.get((key(network), name), {}))
     cost = {
         "seconds": round(seconds, 3),
         "work": round(asked_of(question, n) * (outcome.forwards + outcome.backwards), 1),
@@ -164,6 +159,9 @@ def _save(
     def change(record: Record | None) -> Record:
         if record is None:
             raise UserError(f"The record of network {key(network)[:12]} vanished while it was measured: run again.")
+        before = record.unit(name)
+        if before is not None and "criteria" in before and before["weights"] == unit["weights"]:
+            unit["criteria"] = before["criteria"]  # of records from before registrations: never written anew
         new = replace(record, measurements=record.measurements | {name: entry})
         return _with(new, order, name, cost, unit)
 

@@ -1,14 +1,14 @@
-"""The worst case per image: which images held out, in which ball, against every attack that saw them."""
+"""The worst case per image: which images held out, in which ball, against every attack of a list."""
 
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from functools import cached_property
 
 import numpy as np
 
-from bioinspired.keys import number, strength
+from bioinspired.keys import key, number, strength
 from bioinspired.records import Bits
 from bioinspired.results import Result
+from bioinspired.trials import Distance
 from bioinspired.trials.dim import Direct, InThreeNorms
 
 BALLS = ("attack", "rescaled", "feature_attack", "adaptive", "logit_scale")
@@ -17,6 +17,9 @@ BALLS = ("attack", "rescaled", "feature_attack", "adaptive", "logit_scale")
 
 Level = tuple[str, str]
 """A norm and a strength in it, such as ("linf", "0.1"); ("all", "linf 0.3, l2 1.5, l0 12") are three balls at once."""
+
+Name = tuple[str, str]
+"""Of an attack, whatever its strength and the network it meets: the question, and the label of the source."""
 
 
 def held(result: Result) -> dict[Level, Bits]:
@@ -34,98 +37,125 @@ def held(result: Result) -> dict[Level, Bits]:
     return {(getattr(asked, "norm", "linf"), strength(getattr(asked, "eps", "0"))): result.correct}
 
 
-def parts(name: str) -> list[Level]:
-    """The balls that stand in the name of several at once."""
-    return [(norm, strength(size)) for norm, size in (part.split(" ") for part in name.split(", "))]
+def parts(level: Level) -> list[Level]:
+    """The balls that are meant by a level: itself, or those that stand in the name of several at once."""
+    if level[0] != "all":
+        return [level]
+    return [(norm, strength(size)) for norm, size in (part.split(" ") for part in level[1].split(", "))]
 
 
 class Attacks:
-    """The attacks of an access, by network and ball. `white`: they must include one on the network itself."""
+    """The attacks of an access. `white`: a list must include one that had the network itself."""
 
     def __init__(self, results: Sequence[Result], *, white: bool) -> None:
-        self._by: dict[tuple[str, Level], list[tuple[Result, Bits]]] = defaultdict(list)
+        self._results = results
         self._white = white
-        for result in results:
-            for level, bits in held(result).items():
-                self._by[result.label, level].append((result, bits))
+        self._known: dict[tuple[str, Level, bool], dict[Name, dict[int, Bits]]] = {}
 
     @cached_property
     def levels(self) -> list[Level]:
         """All balls, in order."""
-        return sorted({level for _, level in self._by})
+        return sorted({level for result in self._results for level in held(result)})
 
-    def asked(self, label: str, level: Level) -> set[tuple[int, str, str]]:
-        """Seed, question and source of each attack on a label, in this ball and in smaller ones of its norm."""
-        return {_question(result) for result, _ in self._within(label, level)}
+    @cached_property
+    def _direct(self) -> set[Name]:
+        return {_name(result) for result in self._results if isinstance(result.measurement.question, Direct)}
 
-    def directly(self, label: str, level: Level) -> bool:
+    def names(self, level: Level, *labels: str) -> set[Name]:
+        """The attacks of the list that all these labels met, see `worst`."""
+        seeds = self._seeds(level, labels)
+        return {name for part in parts(level) for name in self._list(part, labels, seeds)[0]}
+
+    def direct(self, level: Level, label: str) -> bool:
         """Whether direct attacks on a label were made in this ball."""
-        return any(isinstance(result.measurement.question, Direct) for result, _ in self._by.get((label, level), []))
+        return any(name in self._direct for part in parts(level) for name in self._met(label, part, smaller=False))
 
-    def worst(self, label: str, level: Level, among: Collection[tuple[int, str, str]] | None = None) -> dict[int, Bits]:
-        """Per seed, the images that held out against every attack that saw them, in this ball and in smaller ones.
+    def worst(self, level: Level, *labels: str) -> list[dict[int, Bits]]:
+        """For each label, per seed, the images that held out against every attack of one list that all labels met.
 
-        The images and seeds are those that direct attacks saw; where there are none, the images that every attack saw
-        which all seeds met; of a single seed all. An attack on fewer images counts on those. In several balls at once
-        an image holds out that does so in each.
-
-        Args:
-            label, level: whose, and in which ball.
-            among: of these attacks only; None: of all.
+        On the list stand attacks in this ball that every network met, searches for the smallest change in its norm (an
+        image has fallen where one below the strength was found), and attacks in smaller balls that saw as many images.
+        The images are those that all of the list saw; where direct attacks were made, what saw fewer is not on it. The
+        seeds are those that most attacks on all labels share; a label with one seed has that one. In several balls at
+        once an image holds out that does so in each.
         """
-        if level[0] == "all":
-            return _in_each([self.worst(label, part, among) for part in parts(level[1])])
-        here = _chosen(self._by.get((label, level), []), among)
-        within = _chosen(self._within(label, level), among)
-        n = _images([result for result, _ in here])
-        worst = {}
-        direct = {result.seed for result, _ in here if isinstance(result.measurement.question, Direct)}
-        for seed in sorted(direct or {result.seed for result, _ in here}):
-            mine = [(result, bits) for result, bits in here if result.seed == seed]
-            if max(result.n for result, _ in mine) < n or (self._white and all(result.source for result, _ in mine)):
-                continue
-            every = [_padded(bits, n) for result, bits in within if result.seed == seed]
-            worst[seed] = np.logical_and.reduce(every)
-        return worst
+        seeds = self._seeds(level, labels)
+        found: list[dict[int, list[Bits]]] = [{} for _ in labels]
+        for part in parts(level):
+            names, n = self._list(part, labels, seeds)
+            if not names or (self._white and all(source for _, source in names)):
+                return [{} for _ in labels]
+            for label, out, own in zip(labels, found, seeds, strict=True):
+                met = self._met(label, part, smaller=True)
+                for seed in own:
+                    out.setdefault(seed, []).append(np.logical_and.reduce([met[name][seed][:n] for name in names]))
+        n = min((len(bits) for out in found for each in out.values() for bits in each), default=0)
+        return [
+            {seed: np.logical_and.reduce([bits[:n] for bits in each]) for seed, each in out.items()} for out in found
+        ]
 
-    def _within(self, label: str, level: Level) -> list[tuple[Result, Bits]]:
-        norm, size = level
-        if norm == "all":
-            return [pair for part in parts(size) for pair in self._within(label, part)]
-        levels = [found for found in self.levels if found[0] == norm and number(found[1]) <= number(size)]
-        return [pair for found in levels for pair in self._by.get((label, found), [])]
+    def _seeds(self, level: Level, labels: Sequence[str]) -> list[Set[int]]:
+        """The seeds of each label: for labels of several the ones that most attacks in the ball share."""
+        options: list[tuple[Set[int], ...]] = []
+        met = [self._met(label, parts(level)[0], smaller=False) for label in labels]
+        for name in sorted(set.intersection(*(set(each) for each in met))):
+            own = [set(each[name]) for each in met]
+            several = [seeds for seeds in own if len(seeds) > 1]
+            shared = set.intersection(*several) if several else set()
+            options.append(tuple(shared if len(seeds) > 1 else seeds for seeds in own))
+        most = max(options, key=lambda own: (sum(map(len, own)), options.count(own)), default=None)
+        return list(most) if most else [set() for _ in labels]
+
+    def _list(self, level: Level, labels: Sequence[str], seeds: Sequence[Set[int]]) -> tuple[set[Name], int]:
+        """The attacks that all networks met, and how many images all of them saw."""
+
+        def size(name: Name, met: Sequence[dict[Name, dict[int, Bits]]]) -> int:
+            """Of the fewest images that a network met the attack on; 0 where one did not."""
+            sizes = [
+                len(each.get(name, {}).get(seed, ())) for each, own in zip(met, seeds, strict=True) for seed in own
+            ]
+            return min(sizes, default=0)
+
+        here = [self._met(label, level, smaller=False) for label in labels]
+        within = [self._met(label, level, smaller=True) for label in labels]
+        sizes = {name: n for name in here[0] if (n := size(name, here))}
+        least = max((n for name, n in sizes.items() if name in self._direct), default=0)
+        sizes = {name: n for name, n in sizes.items() if n >= least}
+        if not sizes:
+            return set(), 0
+        n = min(sizes.values())
+        return set(sizes) | {name for name in within[0] if size(name, within) >= n}, n
+
+    def _met(self, label: str, level: Level, *, smaller: bool) -> dict[Name, dict[int, Bits]]:
+        """What held out against each attack on a label, by seed; `smaller`: in smaller balls of the norm too."""
+        known = self._known.get((label, level, smaller))
+        if known is None:
+            known = self._known[label, level, smaller] = {}
+            for result in self._results:
+                if result.label == label and (bits := _against(result, level, smaller)) is not None:
+                    by_seed = known.setdefault(_name(result), {})
+                    before = by_seed.get(result.seed, bits)
+                    n = min(len(before), len(bits))
+                    by_seed[result.seed] = before[:n] & bits[:n]
+        return known
 
 
-def _chosen(
-    pairs: list[tuple[Result, Bits]], among: Collection[tuple[int, str, str]] | None
-) -> list[tuple[Result, Bits]]:
-    return [pair for pair in pairs if among is None or _question(pair[0]) in among]
-
-
-def _in_each(found: Sequence[dict[int, Bits]]) -> dict[int, Bits]:
-    seeds = set.intersection(*(set(worst) for worst in found))
-    n = min((len(worst[seed]) for worst in found for seed in seeds), default=0)
-    return {seed: np.logical_and.reduce([worst[seed][:n] for worst in found]) for seed in sorted(seeds)}
-
-
-def _images(results: Sequence[Result]) -> int:
-    """On how many images a worst case over attacks is taken: see `Attacks.worst`."""
-    direct = [result.n for result in results if isinstance(result.measurement.question, Direct)]
-    if direct:
-        return max(direct)
-    seeds = {result.seed for result in results}
-    met = defaultdict[tuple[str, str], set[int]](set)
-    for result in results:
-        met[result.key, result.source].add(result.seed)
-    shared = [result.n for result in results if met[result.key, result.source] == seeds]
-    return min(shared) if shared and len(seeds) > 1 else max((result.n for result in results), default=0)
-
-
-def _question(result: Result) -> tuple[int, str, str]:
-    """Seed, question, source. Direct attacks are one question, whatever slopes and draws a network calls for."""
+def _against(result: Result, level: Level, smaller: bool) -> Bits | None:
+    """Which images held out against an attack in a ball; None for one that says nothing of it."""
+    norm, size = level
     asked = result.measurement.question
-    return result.seed, asked.name if isinstance(asked, Direct) else result.key, result.source
+    if isinstance(asked, Distance) and asked.norm == norm == "linf" and result.measurement.images.split == "test":
+        found = result.values("distance")
+        return None if found is None or result.correct is None else result.correct & (found > float(number(size)))
+    bits = [
+        each
+        for (own, eps), each in held(result).items()
+        if own == norm and (eps == size or (smaller and norm != "all" and number(eps) <= number(size)))
+    ]
+    return np.logical_and.reduce(bits) if bits else None
 
 
-def _padded(bits: Bits, n: int) -> Bits:
-    return np.pad(bits[:n], (0, max(n - len(bits), 0)), constant_values=True)
+def _name(result: Result) -> Name:
+    """Direct attacks are one question, whatever slopes and draws a network calls for."""
+    asked = result.measurement.question
+    return asked.name if isinstance(asked, Direct) else key(asked), result.source

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bioinspired.assessment import criteria
 from bioinspired.keys import canonical, key
 from bioinspired.plan import code_hash, modules_of_measurement, modules_of_network
 from bioinspired.records import Record, Store, pack
+from bioinspired.registration import digest
 from bioinspired.trials import Checked, Clean, Distance, Gallery, Measurement, Study, Trial
 
 RUN = {
@@ -41,13 +41,13 @@ def fill(
 
     `n` images everywhere; None: as many as each measurement asks for.
     """
-    marks = criteria(study) if stamp else {}
     weights = {trial.network: sha(key(trial.network)) for trial in study.trials}
     for trial in study.trials:
         name = key(trial.network)
         unit = {"run": "r", "weights": weights[trial.network], "finished": "2026-01-02T03:04:05+00:00"}
         measurements, cost, units = {}, {"training": {"seconds": 1.0, "work": 100.0}}, {}
-        units["training"] = unit | {"code": code_hash(modules_of_network(trial.network))}
+        marks = {"registered": {study.name: digest(study)} if stamp else {}}
+        units["training"] = unit | marks | {"code": code_hash(modules_of_network(trial.network))}
         for measurement in trial.measurements:
             right = share(trial, measurement)
             if right is None:
@@ -72,7 +72,6 @@ def fill(
             units[asked] = unit | {
                 "code": code_hash(modules_of_measurement(measurement)),
                 "sources": {key(source): weights[source] for source in measurement.sources},
-                "criteria": marks.get((name, asked), {}),
             }
         record = Record(
             key=name,

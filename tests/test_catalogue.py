@@ -94,8 +94,9 @@ def test_an_attack_costs_what_is_listed_and_stays_in_its_ball(one, norm):
     assert not result.x_adv.requires_grad
     assert torch.equal(result.success, wrong(model, result.x_adv, y))
     forwards, backwards = float(result.forwards.double().mean()), float(result.backwards.double().mean())
-    if one.name == "pgd_margin":  # a path that repeats itself stops, sooner on one network than on another
-        assert 10 < backwards <= forwards <= one.forwards
+    if one.at_most:
+        assert 1 <= backwards <= one.backwards
+        assert 1 <= forwards <= one.forwards
     else:
         assert (forwards, backwards) == pytest.approx((one.forwards, one.backwards), rel=0.3, abs=2)
 

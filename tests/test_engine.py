@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from executors import Here
 
-from bioinspired import plan, worker
+from bioinspired import plan, studies, worker
 from bioinspired.engine import run
 from bioinspired.errors import UserError
 from bioinspired.keys import key
@@ -304,9 +305,25 @@ def test_transfers_from_one_source_are_made_once(made):
     assert [len(task.questions) for task in shared] == [2]
 
 
-def command(store, *more):
-    arguments = ["run", "defective_conv", "--scale", "smoke", "--device", "cpu", "--store", str(store), *more]
-    return [sys.executable, "-m", "bioinspired", *arguments]
+PROGRAM = """
+from bioinspired import cli, studies
+from test_engine import STUDY
+studies.study = lambda *names, **more: STUDY
+cli.main()
+"""
+
+
+def begin(store):
+    """`bioinspired run` on the study above, in a process of its own."""
+    arguments = ["run", "defective_conv", "--scale", "smoke", "--device", "cpu", "--store", str(store)]
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": paths},
+    )
 
 
 def made_so_far(store):
@@ -315,14 +332,14 @@ def made_so_far(store):
 
 def wait_for(process, store, units):
     while process.poll() is None and len(made_so_far(store)) < units:
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 @pytest.mark.usefixtures("interruptible")
 def test_a_run_stopped_at_any_moment_goes_on_where_it_was(tmp_path):
     before = {}
-    for stop, units in ((signal.SIGINT, 3), (signal.SIGKILL, 9), (signal.SIGKILL, 20)):
-        process = subprocess.Popen(command(tmp_path), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    for stop, units in ((signal.SIGINT, 1), (signal.SIGKILL, 3)):
+        process = begin(tmp_path)
         wait_for(process, tmp_path, len(before) + units)
         os.kill(process.pid, stop)
         errors = process.communicate(timeout=60)[1]
@@ -334,8 +351,23 @@ def test_a_run_stopped_at_any_moment_goes_on_where_it_was(tmp_path):
         after = made_so_far(tmp_path)
         assert before.items() <= after.items()
         before = after
-    done = subprocess.run(command(tmp_path), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    store = Store(tmp_path, "smoke")
+    assert run([STUDY], store, executor=Here()) == []
     assert before.items() <= made_so_far(tmp_path).items()
-    dry = subprocess.run(command(tmp_path, "--dry-run"), capture_output=True, text=True, check=True)
-    assert [cell.strip() for cell in dry.stdout.splitlines()[-3].split("│")[3:5]] == ["0", "0"]
+    assert set(states(store)) == {"done"}
+
+
+def test_the_longer_schedule_is_shown_as_soon_as_half_of_its_networks_are_there(tmp_path):
+    store = Store(tmp_path, "full")
+    store.folder.mkdir()
+
+    def add(trials):
+        for trial in trials:
+            store.path(key(trial.network)).touch()
+
+    short, long = (studies.study("weight_map", scale, dataset="mnist").trials for scale in ("full", "narrow"))
+    add(short)
+    add(long[: len(long) // 2 - 1])
+    assert plan.recorded("weight_map", store).scale == "full"
+    add(long[: len(long) // 2])
+    assert plan.recorded("weight_map", store).scale == "narrow"

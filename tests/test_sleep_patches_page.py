@@ -9,8 +9,9 @@ from executors import Here
 from filled import fill
 
 from bioinspired import chapter, studies
-from bioinspired.assessment import criteria, data_of
+from bioinspired.claims import load
 from bioinspired.data import cub200
+from bioinspired.endpoints import data_of, feeding
 from bioinspired.engine import run
 from bioinspired.figures import sleep_patches as figures
 from bioinspired.keys import key
@@ -164,8 +165,7 @@ def test_patches_come_last_under_names_of_their_own_and_feed_their_own_claim(sca
     assert study.trials[-len(toy) :] == tuple(toy)
     assert not {trial.label for trial in toy} & {trial.label for trial in study.trials if not is_patches(trial)}
     assert len({(trial.label, trial.network.seed) for trial in toy}) == len(toy)
-    names = {key(trial.network) for trial in toy}
-    fed = {claim for (network, _), stamped in criteria(study).items() if network in names for claim in stamped}
+    fed = {h.id for h in load("sleep").headlines for trial, _ in feeding(study, h) if trial in toy}
     assert fed == ({"patches"} if scale == "full" else set())
 
 

@@ -10,12 +10,11 @@ from filled import fill, is_clean
 from scipy import stats
 
 from bioinspired import figures, studies
-from bioinspired.assessment import criteria
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.defenses import weight_map as defense
+from bioinspired.endpoints import feeding
 from bioinspired.figures import weight_map as drawn
-from bioinspired.keys import key
 from bioinspired.records import Store
 from bioinspired.tables import weight_map as tables
 from bioinspired.tables.contrasts import Contrast, asked, contrast
@@ -49,12 +48,12 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Chapter:
 
 
 @pytest.mark.parametrize(
-    ("scale", "dataset"), [("smoke", "digits"), ("laptop", "digits"), ("laptop", "mnist"), ("full", "mnist")]
+    ("scale", "dataset"),
+    [("smoke", "digits"), ("laptop", "digits"), ("laptop", "mnist"), ("narrow", "mnist"), ("full", "mnist")],
 )
 def test_every_headline_claim_is_fed_by_both_sides_of_its_contrast(scale: str, dataset: str) -> None:
     study = studies.study("weight_map", scale, dataset=dataset)
-    labels = {key(trial.network): trial.label for trial in study.trials}
-    fed = {(claim, labels[network]) for (network, _), stamps in criteria(study).items() for claim in stamps}
+    fed = {(h.id, trial.label) for h in load("weight_map").headlines for trial, _ in feeding(study, h)}
     expected = {(h.id, label) for h in load("weight_map").headlines for label in (h.defended, h.baseline)}
     assert fed == expected
 
@@ -80,6 +79,25 @@ def test_full_grid_has_every_kernel_and_control_with_five_seeds() -> None:
     assert {f"{v}: {c}" for v in ("smoothing", "unsharp") for c in controls} | {"map alone", "equal weights"} <= set(
         seeds
     )
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_narrow_rows_are_trained_with_three_seeds_before_any_other_seed(dataset: str) -> None:
+    trials = [
+        t for t in studies.study("weight_map", "narrow", dataset=dataset).trials if t.factors["group"] != "source"
+    ]
+    seeds = [trial.network.seed for trial in trials]
+    assert max(seeds[: 3 * len(seeds) // 5]) == 2
+    assert sorted(seeds) == sorted([0, 1, 2, 3, 4] * (len(seeds) // 5))
+    assert {"standard", "smoothing", "unsharp", "pgd-trained", "noise-trained"} <= {trial.label for trial in trials}
+
+
+def test_trained_baselines_of_narrow_networks_meet_autoattack_with_every_seed() -> None:
+    trials = studies.study("weight_map", "narrow").trials
+    met = [t for t in trials if any(getattr(m.question, "name", "") == "autoattack" for m in t.measurements)]
+    assert len(met) == 5 * 7
+    trained = [t.network.recipe.adversary for t in met if t.label == "pgd-trained"]
+    assert [(adversary.eps, adversary.steps) for adversary in trained if adversary is not None] == [("0.1", 7)] * 5
 
 
 def test_networks_of_one_seed_share_their_recipe_but_where_the_row_says_otherwise() -> None:

@@ -1,17 +1,18 @@
 """The whole way: the real book at smoke scale, from nothing, as a reader's machine makes it."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tarfile
 
 import pytest
+from executors import Here
 
 from bioinspired import studies
 from bioinspired.book import build
 from bioinspired.bundle import pack
+from bioinspired.engine import run
 from bioinspired.records import Store, checkout
 
 ROOT = checkout()
@@ -25,9 +26,7 @@ def built(tmp_path_factory):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "_build"))
     shutil.copy(ROOT / "_config.yml", root)
     store = Store(root / "results", "smoke")
-    for name in studies.NAMES:
-        command = [sys.executable, "-m", "bioinspired", "run", name, "--scale", "smoke", "--device", "cpu"]
-        subprocess.run([*command, "--store", str(store.root)], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert run([studies.study(name, "smoke") for name in studies.NAMES], store, executor=Here()) == []
     said = []
     page = build(store=store, root=root, say=said.append)
     return root, store, page, said

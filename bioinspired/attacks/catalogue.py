@@ -92,7 +92,7 @@ def as_json() -> list[dict[str, Any]]:
             "type": one.kind,
             "library": one.library,
             "budget": one.budget,
-            "cost": {"forwards": one.forwards, "backwards": one.backwards},
+            "cost": {"forwards": one.forwards, "backwards": one.backwards, "at_most": one.at_most},
             "minimal": one.minimal,
             "defects": list(one.defects),
             "instead": one.instead,

@@ -22,7 +22,7 @@ from bioinspired.attacks.guard import Adapter
 from bioinspired.attacks.norms import ball
 
 EPS = 0.15  # radius of the adversarial training, Linf
-_IMAGES = 64
+_IMAGES = 32
 _SMALL = 0.1
 
 
@@ -97,8 +97,8 @@ def step() -> Demonstration:
 def iterations() -> Demonstration:
     """AutoAttack builds its members with their default of 10 iterations."""
     model, (x, y) = _network(adversarial=True), _images(_IMAGES)
-    stood = ~attacks.autoattack(model, x, y, norm="linf", eps=EPS).success
-    x, y = x[stood][:8], y[stood][:8]  # images that pay for every iteration
+    stood = ~attacks.pgd(model, x, y, norm="linf", eps=EPS, steps=50).success
+    x, y = x[stood][:4], y[stood][:4]  # images that pay for every iteration
     theirs = Adapter(model, x.shape[1:], x.device)
     library("torchattacks").AutoAttack(theirs, eps=EPS, seed=0)(x, y)
     ours = attacks.autoattack(model, x, y, norm="linf", eps=EPS)
@@ -145,7 +145,7 @@ def mask() -> Demonstration:
 
 def stop() -> Demonstration:
     """CW ends as soon as the loss of the whole batch has not fallen for a tenth of its steps."""
-    model, (x, y) = _network(adversarial=True), _images(32)
+    model, (x, y) = _network(adversarial=True), _images(16)
     x = x.clamp(_SMALL, 1 - _SMALL)
 
     def changed(attack: Callable[[Tensor, Tensor], Tensor]) -> float:
@@ -160,7 +160,7 @@ def stop() -> Demonstration:
         measure=f"images of {len(x)} whose perturbed image changes when they are attacked one by one",
         theirs=changed(library("torchattacks").CW(model)),
         instead="foolbox.CarliniWagner",
-        ours=changed(lambda x, y: _carlini_wagner(model, x, y, searches=2)),
+        ours=changed(lambda x, y: _carlini_wagner(model, x, y, searches=1)),
     )
 
 
@@ -360,7 +360,7 @@ def _network(*, adversarial: bool = False) -> nn.Sequential:
     return model.eval()
 
 
-def _carlini_wagner(model: nn.Module, x: Tensor, y: Tensor, *, searches: int = 5) -> Tensor:
+def _carlini_wagner(model: nn.Module, x: Tensor, y: Tensor, *, searches: int = 3) -> Tensor:
     """The images that Foolbox's attack of that name makes; every image runs all its steps."""
     foolbox = library("foolbox")
     attack = foolbox.attacks.L2CarliniWagnerAttack(

@@ -24,8 +24,9 @@ class Entry:
         kind: what it needs.
         budget: what it does at most, in words.
         forwards, backwards: passes per image that stands to the end, those that check the result included, measured on
-            a small network of 10 classes (tests/test_catalogue.py). Attacks that stop early or lead to every class
-            cost more or less elsewhere.
+            a small network of 10 classes (tests/test_catalogue.py). Attacks that lead to every class cost more or less
+            elsewhere.
+        at_most: these passes are a bound, because how soon it stops depends on the network, down to its rounding.
         minimal: it searches the smallest perturbation and needs no eps.
         defects: what is known to be wrong with it, one sentence each.
         instead: the name of the entry to take because of these defects.
@@ -39,6 +40,7 @@ class Entry:
     budget: str
     forwards: int
     backwards: int
+    at_most: bool = False
     minimal: bool = False
     defects: tuple[str, ...] = ()
     instead: str | None = None

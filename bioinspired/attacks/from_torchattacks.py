@@ -40,6 +40,7 @@ def _listed(
     budget: str,
     settings: Callable[[Task], dict[str, Any]],
     *,
+    at_most: bool = False,
     minimal: bool = False,
     defects: tuple[str, ...] = (),
     instead: str | None = None,
@@ -55,6 +56,7 @@ def _listed(
         budget=budget,
         forwards=cost[0],
         backwards=cost[1],
+        at_most=at_most,
         minimal=minimal,
         defects=defects,
         instead=instead,
@@ -195,9 +197,10 @@ ENTRIES = (
         "DeepFool",
         ("l2",),
         "white",
-        (11, 74),
+        (52, 500),
         "at most 50 steps",
         lambda task: {"steps": 50, "overshoot": 0.02},
+        at_most=True,
         minimal=True,
         defects=(
             "It lengthens each step, not the sum of steps, by 2 %, and can end a rounding error short of the boundary.",
@@ -209,7 +212,16 @@ ENTRIES = (
         _listed(name, ("l1",), "white", (301, 149), "9 searches of 100 steps", lambda task: {}, minimal=True)
         for name in ("EADL1", "EADEN")
     ),
-    _listed("SparseFool", ("l0",), "white", (14, 75), "at most 10 steps", lambda task: {}, minimal=True),
+    _listed(
+        "SparseFool",
+        ("l0",),
+        "white",
+        (522, 5010),
+        "at most 10 steps, each with 50 steps of DeepFool",
+        lambda task: {},
+        at_most=True,
+        minimal=True,
+    ),
     _listed(
         "JSMA",
         ("l0",),

@@ -88,7 +88,7 @@ def pgd(
             restarts never fool fewer images; "last" the last point, fooled or not, as papers craft their images for
             transfer. "last" goes with early_exit=False and one run.
         batch: images shown to the model at once; matters for memory and speed only (and for which random start an
-            image gets).
+            image gets, and for rounding: see `bioinspired.attacks.batches.LEAST_BATCH`).
 
     Returns:
         The result; see `Result`.

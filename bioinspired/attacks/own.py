@@ -96,6 +96,7 @@ def _listed(
     cost: tuple[int, int],
     budget: str,
     *,
+    at_most: bool = False,
     minimal: bool = False,
 ) -> Entry:
     return Entry(
@@ -106,6 +107,7 @@ def _listed(
         budget=budget,
         forwards=cost[0],
         backwards=cost[1],
+        at_most=at_most,
         minimal=minimal,
         attack=attack,
     )
@@ -115,7 +117,7 @@ _BUDGET = "50 steps of eps / 20"
 ENTRIES = (
     _listed("fgsm", _fgsm, "white", (2, 1), "1 step of eps"),
     _listed("pgd", _pgd, "white", (51, 50), f"{_BUDGET}, cross-entropy"),
-    _listed("pgd_margin", _pgd_margin, "white", (51, 50), f"{_BUDGET}, margin"),
+    _listed("pgd_margin", _pgd_margin, "white", (51, 50), f"{_BUDGET}, margin", at_most=True),
     _listed("mi_fgsm", _mi_fgsm, "transfer", (11, 10), "10 steps of eps / 10 with momentum"),
     _listed("autoattack", _autoattack, "white", (7812, 1900), "100 iterations a member, 5000 queries, as published"),
     _listed("fmn", _fmn, "white", (100, 100), "100 steps", minimal=True),

@@ -9,7 +9,7 @@ from bioinspired.claims.agreement import Agreement, agreement
 from bioinspired.claims.declarations import Cell, Claims, Endpoint, Headline, Override
 from bioinspired.claims.evidence import Evidence
 from bioinspired.claims.reading import load, studies
-from bioinspired.claims.verdicts import Holding, Verdict, frontier, holds, verdict
+from bioinspired.claims.verdicts import Holding, Verdict, holds, judge, verdict
 
 __all__ = [
     "Agreement",
@@ -22,8 +22,8 @@ __all__ = [
     "Override",
     "Verdict",
     "agreement",
-    "frontier",
     "holds",
+    "judge",
     "load",
     "studies",
     "verdict",

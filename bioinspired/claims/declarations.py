@@ -14,7 +14,8 @@ from bioinspired import keys
 from bioinspired.keys import Strength
 
 Reliability = Literal["quoted", "digitised", "second-hand", "none available"]
-Kind = Literal["effect", "equivalence"]
+Kind = Literal["effect", "equivalence", "non-inferiority"]
+Sort = Literal["robustness", "cost", "control"]
 Unit = Literal["points", "ratio"]
 Access = Literal["none", "transfer", "score", "decision", "white box"]
 Metric = Literal["unconditional", "conditional", "distance", "value", "linf", "l2", "l0"]
@@ -70,7 +71,9 @@ class Headline:
         statement: what is claimed, in our words. place: where the paper says it.
         source_set: the group of sources the claim and its number come from; a number of another set is never used.
         reliability: how the claim is known.
-        kind: "effect" (defended differs from baseline in the direction of `sign`) or "equivalence" (it does not).
+        kind: "effect" (defended differs from baseline in the direction of `sign`), "equivalence" (it does not) or
+            "non-inferiority" (defended is at least as good, in that direction).
+        sort: what it speaks of, counted apart: "robustness", "cost", or "control", of which nothing else is asked.
         sign: +1 when the defended network is claimed to have the larger value, -1 the smaller.
         unit: "points" for accuracies in percent, "ratio" for distances, whose effects are factors.
         defended, baseline: labels of the trials that are compared.
@@ -82,7 +85,6 @@ class Headline:
         reading_error: of `value`, in the same unit: rounding, or reading from a figure.
         cells: the two cells (defended, baseline) that `value` is computed from; empty when there are none.
         pilot: what had been measured before the criterion was written; empty when nothing.
-        control: the defended network is a control, of which nothing is asked but this claim.
         overrides: endpoints on other data sets.
     """
 
@@ -92,6 +94,7 @@ class Headline:
     source_set: str
     reliability: Reliability
     kind: Kind
+    sort: Sort
     sign: Literal[1, -1]
     unit: Unit
     defended: str
@@ -103,7 +106,6 @@ class Headline:
     reading_error: float = 0.0
     cells: tuple[str, ...] = ()
     pilot: str = ""
-    control: bool = False
     overrides: tuple[Override, ...] = ()
 
     def on(self, data: str) -> "Headline":
@@ -118,7 +120,7 @@ class Headline:
 
     def __canonical__(self) -> dict[str, Any]:
         plain = keys.fields(self)
-        for field in ("id", "statement", "place", "source_set", "cells", "pilot", "control", "overrides"):
+        for field in ("id", "statement", "place", "source_set", "cells", "pilot", "sort", "overrides"):
             plain.pop(field, None)
         return plain
 

@@ -6,24 +6,25 @@ from typing import Literal
 
 from bioinspired.claims import statistics
 from bioinspired.claims.declarations import Unit
-from bioinspired.claims.statistics import Effect
+from bioinspired.claims.statistics import Array, Effect
 
 Fidelity = Literal["paper", "changed", "reconstruction", "proxy"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
     """The measurements of a contrast. Empty groups mean that it was not measured, and `reason` says why.
 
     Attributes:
         defended, baseline: one value per seed: accuracies in percent, or distances above 0 (unit "ratio").
-        n: images behind every value.
+        n: images under the statistic, of every value.
         paired: value i of both groups shares initialisation and data order.
-        criteria: the criterion hashes stored with the measurements.
+        registered: the criterion was fixed before the networks were trained, see `registration`.
         fidelity: how near to the paper; changes: in words what differs, required for "changed".
         reason: why there are no values.
-        image_deviation: s_img of the difference between the groups, from `statistics.image_deviation`, in points or in
-            logarithms. None takes the two accuracies as independent; distances need it.
+        images: what the values are made of, defended and baseline, [seeds, images], in points or logarithms; None
+            where images are not told apart.
+        inflation: of the images' variance: pi / 2 for a median, as for normal differences.
         bridge: the effect at the paper's own schedule minus the effect at this one, where both were measured.
     """
 
@@ -32,11 +33,12 @@ class Evidence:
     n: int = 0
     paired: bool = False
     unit: Unit = "points"
-    criteria: tuple[str, ...] = ()
+    registered: bool = False
     fidelity: Fidelity = "paper"
     changes: str = ""
     reason: str = "no records"
-    image_deviation: float | None = None
+    images: tuple[Array, Array] | None = None
+    inflation: float = 1.0
     bridge: float | None = None
 
     def __post_init__(self) -> None:
@@ -51,8 +53,6 @@ class Evidence:
             raise ValueError("evidence needs the number of images behind it")
         if self.tested and self.paired and len(self.defended) != len(self.baseline):
             raise ValueError(f"pairs of {len(self.defended)} and {len(self.baseline)} seeds do not match")
-        if self.tested and self.unit == "ratio" and self.image_deviation is None:
-            raise ValueError("distances need the deviation over images")
         if self.fidelity == "changed" and not self.changes:
             raise ValueError("changed evidence must say what was changed")
 
@@ -73,24 +73,16 @@ class Evidence:
 
     def effect(self) -> Effect:
         """Defended minus baseline with its uncertainty, in points or logarithms; needs two seeds in each group."""
-        defended, baseline = self._values()
-        if self.paired:
-            differences = [one - other for one, other in zip(defended, baseline, strict=True)]
-            return statistics.paired(differences, image_variance=self._image_variance())
-        return statistics.welch(defended, baseline, image_variance=self._image_variance())
+        return statistics.effect(
+            *self._values(),
+            paired=self.paired,
+            points=self.unit == "points",
+            images=self.images,
+            n=self.n,
+            inflation=self.inflation,
+        )
 
     def _values(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         if self.unit == "points":
             return self.defended, self.baseline
         return tuple(math.log(value) for value in self.defended), tuple(math.log(value) for value in self.baseline)
-
-    def _image_variance(self) -> float:
-        """s_img^2 / n of the difference; at 0 and 100 % never below what the rule of three allows."""
-        if self.unit == "ratio":
-            return float(self.image_deviation or 0.0) ** 2 / self.n
-        arms = [sum(group) / len(group) for group in (self.defended, self.baseline)]
-        independent = [statistics.accuracy_variance(mean, self.n) for mean in arms]
-        if self.image_deviation is None:
-            return sum(independent)
-        edge = sum(v for v, mean in zip(independent, arms, strict=True) if min(mean, 100 - mean) * self.n < 1e-4)
-        return max(self.image_deviation**2 / self.n, edge)

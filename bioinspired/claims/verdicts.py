@@ -1,36 +1,64 @@
 """The rules: does a paper's claim reproduce, and does the defense hold? Pure functions of plain numbers.
 
 Both work in the claimed direction: e is the mean difference between defended and baseline times the claimed sign, in
-points or, for distances, in logarithms; [L, H] = e -+ t(1 - .025 / m, k - 1) x SE for k seeds and m headline claims.
+points or, for distances, in logarithms; [L, H] = e -+ w(a), see `statistics`, at the level a of the claim.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from bioinspired.claims import statistics
-from bioinspired.claims.declarations import Headline, Unit
+from bioinspired.claims.declarations import MARGINS, Headline, Unit
 from bioinspired.claims.evidence import Evidence
+from bioinspired.claims.statistics import Effect
 
-Word = Literal[
-    "not tested",
-    "exploratory",
+Base = Literal[
     "contradicted",
     "not reproduced",
     "inconclusive",
-    "partly",
+    "supported",
     "reproduced",
-    "agrees in direction with a second-hand report",
-    "supported in our reconstruction",
-    "not supported in our reconstruction",
-    "seen at small scale",
-    "not seen at small scale",
+    "smaller",
+    "larger",
+    "direction only",
 ]
-HoldingWord = Literal["not tested", "does not hold", "unreliable", "holds", "small gain only", "unclear"]
+"""What the rule says before source and fidelity choose the words."""
+
+POSITIVE = ("supported", "reproduced", "smaller", "larger", "direction only")
+AGREES = "agrees in direction with a second-hand report"
+EXPLORATORY = "exploratory: "
+HoldingWord = Literal["not tested", "does not hold", "unreliable", "holds", "small gain only", "open"]
+Access = Literal["the paper's", "white box"]
+Primary = Literal["the claim's ε", "the study's ε", "the twin's ε50"]
+
+EQUIVALENCE = 0.05
+"""One-sided level of the interval that has to lie inside the margin for an equivalence: 90 %, not corrected."""
+
+SIZE = 0.05
+"""One-sided level of the uncertainty of a size, when it is compared with the claimed one."""
+
+EQUAL = 1.0
+"""Points of clean accuracy that a baseline may be worse and still count as equal; it may be better by any amount."""
 
 SEEDS_FOR_A_VERDICT = 5
 SEEDS_FOR_A_PROVISIONAL_VERDICT = 3
+READING_ERRORS, SHARE = 3, 0.25
+"""tau: how many reading errors, and which part of the claimed effect, still count as the claimed size."""
+
+RULE: Mapping[str, Any] = {
+    "version": 2,
+    "level": statistics.LEVEL,
+    "equivalence": EQUIVALENCE,
+    "size": SIZE,
+    "equal": EQUAL,
+    "seeds": [SEEDS_FOR_A_PROVISIONAL_VERDICT, SEEDS_FOR_A_VERDICT],
+    "margins": MARGINS,
+    "tau": [READING_ERRORS, SHARE],
+}
+"""What is registered of the rules. Whoever changes what they say in any other way raises the version."""
+
 LARGEST_LOGARITHM = 700.0  # beyond it a factor is no finite number
 
 
@@ -47,11 +75,11 @@ class Verdict:
         claimed: the paper's value. share: effect / claimed (of logarithms for distances).
         tau: how far from the claimed value still counts as reproduced, in points or as a factor.
         k, n: seeds (of the smaller group) and images.
-        seeds_needed: seeds a group that would decide, if means and spreads stayed; for inconclusive verdicts.
+        needed: (seeds, images) that would decide, if mean and spreads stayed; for inconclusive verdicts.
         detectable: the effect that these seeds and images would have found with 80 % power, in points or as a factor.
     """
 
-    word: Word
+    word: str
     text: str
     unit: Unit
     claimed: float | None
@@ -62,226 +90,258 @@ class Verdict:
     low: float | None = None
     high: float | None = None
     share: float | None = None
-    seeds_needed: int | None = None
+    needed: tuple[int, int] | None = None
     detectable: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Holding:
-    """Whether a defense holds, for one access of the attacker, with both intervals (defended minus baseline).
+    """Whether a defense holds, for one access of the attacker, at one strength.
 
     Attributes:
         word: the answer. text: the same with what must be said beside it.
         beyond: white box is more than the paper claims robustness for.
-        at_eps, at_eps50: (mean, low, high) at the paper's epsilon and at the twin's eps50, in points or as factors;
-            None where not measured, low and high None below three seeds.
-        k: seeds, the fewest of what was measured.
+        level, primary: norm and strength, and whose strength it is; None where there is none.
+        rival: the baseline against which least was gained; "" where there is none. k, n: seeds and images of both.
+        rates: what defended and rival keep, in percent. effect: their difference in points; low, high: its interval,
+            None below three seeds. attacks: how many were counted.
+        failed: the checks that failed, with the network they failed on.
     """
 
-    word: HoldingWord
+    word: str
     text: str
     beyond: bool
-    unit: Unit
     k: int
-    at_eps: tuple[float, float | None, float | None] | None
-    at_eps50: tuple[float, float | None, float | None] | None
+    n: int
+    level: tuple[str, str] | None
+    primary: Primary
+    rival: str
+    rates: tuple[float, float] | None
+    effect: float | None
+    low: float | None
+    high: float | None
+    attacks: int
+    failed: tuple[str, ...]
 
 
-def verdict(headline: Headline, evidence: Evidence, *, m: int) -> Verdict:
-    """Judge a claim by its evidence.
-
-    The first three outcomes stand as they are: not tested, exploratory (a measurement stores no criterion hash, or
-    another one), and inconclusive for fewer than three seeds. Everything after them is qualified: second-hand sources,
-    fidelity, and "(provisional)" below five seeds, in this order. A verdict that is inconclusive is qualified in its
-    text, but fidelity does not reword it. A contradiction is "not reproduced" for a second-hand source and for changed
-    evidence. Where the paper's own schedule gives another effect (by more than tau), the verdict is inconclusive.
-    Equivalence uses the 90 % interval without correction over claims, and ignores sign and value.
+def judge(claims: Sequence[tuple[Headline, Evidence]], *, m: int) -> list[Verdict]:
+    """The verdicts of all claims of a paper, their intervals corrected for all of them (Holm).
 
     Args:
-        headline: the claim, for the data set of the evidence (`Headline.on`).
-        evidence: measurements in the same unit.
-        m: headline claims of the paper, at least 1.
+        claims: each claim, for the data set of the evidence (`Headline.on`), with measurements in the same unit.
+        m: headline claims of the paper, at least as many as there are here.
+    """
+    levels = statistics.holm([_smallest(*claim) for claim in claims], m)
+    return [verdict(headline, evidence, a=a) for (headline, evidence), a in zip(claims, levels, strict=True)]
+
+
+def verdict(headline: Headline, evidence: Evidence, *, a: float = statistics.LEVEL) -> Verdict:
+    """Judge a claim by its evidence, at a one-sided level.
+
+    Not tested, and inconclusive for fewer than three seeds, stand as they are. Everything after them is qualified:
+    second-hand sources, fidelity, and "(provisional)" below five seeds, in this order; fidelity does not reword an
+    inconclusive verdict. A contradiction is "not reproduced" for a second-hand source and for changed evidence. Where
+    the paper's own schedule gives another effect (by more than tau), the verdict is inconclusive. In front of the words
+    of a claim that was not registered stands "exploratory: ".
 
     Raises:
-        ValueError: units differ, or m is below 1.
+        ValueError: units differ.
     """
     if evidence.unit != headline.unit:
         raise ValueError(f"the claim is in {headline.unit}, the evidence in {evidence.unit}")
-    if m < 1:
-        raise ValueError("a paper has at least one headline claim")
     blank = _blank(headline, evidence)
     if not evidence.tested:
         return replace(blank, word="not tested", text=f"not tested ({evidence.reason})")
     blank = replace(blank, effect=_shown(evidence.mean(), headline.unit))
-    exploratory = replace(blank, word="exploratory", text="exploratory")
-    registered = set(evidence.criteria) == {headline.criterion}
     if evidence.k < SEEDS_FOR_A_PROVISIONAL_VERDICT:
-        needed = SEEDS_FOR_A_VERDICT
-        few = replace(blank, word="inconclusive", text=f"inconclusive (needs {needed} seeds)", seeds_needed=needed)
-        return few if registered else exploratory
-    found = _judged(headline, evidence, m, blank)
-    if not registered:
-        return replace(found, word="exploratory", text="exploratory", seeds_needed=None)
-    return _qualified(headline, evidence, found)
+        found = replace(blank, word="inconclusive", text=f"inconclusive (needs {SEEDS_FOR_A_VERDICT} seeds)")
+        found = replace(found, needed=(SEEDS_FOR_A_VERDICT, evidence.n))
+    else:
+        found = _qualified(headline, evidence, _judged(headline, evidence, a, blank))
+    if evidence.registered:
+        return found
+    return replace(found, word=EXPLORATORY + found.word, text=EXPLORATORY + found.text)
 
 
 def holds(
     headline: Headline,
+    rivals: Mapping[str, Evidence],
     *,
-    at_eps: Evidence,
-    at_eps50: Evidence,
-    access: Literal["the paper's", "white box"],
-    failed: Sequence[str],
+    level: tuple[str, str] | None,
+    primary: Primary,
+    access: Access,
+    failed: Mapping[str, Sequence[str]],
+    attacks: Mapping[str, int],
+    registered: bool,
+    reason: str,
     m: int,
 ) -> Holding:
-    """Does the defense hold against attackers with this access?
+    """Does the defense hold against attackers with this access, at one strength?
 
-    The evidence compares the defended network with the frontier baseline (see `frontier`), worst case per image and
-    unconditional. Below three seeds the interval is unbounded, so the answer is unclear or unreliable; the same at an
-    epsilon that was not measured. The text names failed checks, a gain that is excluded at the paper's epsilon alone,
-    the fidelity, and fewer than five seeds.
+    Unconditional, worst case per image, in points. Below three seeds nothing is known of an interval. The text names
+    failed checks, what would decide, the fidelity, and fewer than five seeds.
 
     Args:
-        headline: the claim, for its margin, unit and access.
-        at_eps: at the paper's epsilon. at_eps50: at the epsilon that halves the undefended twin's accuracy.
-        access: whose attackers. failed: names of the checks of the evaluation that failed.
-        m: headline claims of the paper, at least 1.
+        headline: the claim, for its access. m: headline claims of the paper, at least 1.
+        rivals: the defended network against each simple baseline of equal clean accuracy.
+        level, primary: norm and strength, and whose strength it is. access: whose attackers.
+        failed: names of the checks that failed, by label of the network. attacks: how many were counted, by rival.
+        registered: whether claim and strength were fixed before the networks were trained.
+        reason: why there is nothing to compare, where that is so.
     """
-    arms = (at_eps, at_eps50)
-    if any(arm.unit != headline.unit for arm in arms):
-        raise ValueError(f"the claim is in {headline.unit}, the evidence is not")
-    measured = [arm for arm in arms if arm.tested]
-    beyond = access == "white box" and headline.access != "white box"
-    k = min((arm.k for arm in measured), default=0)
-    delta = _inner(headline.margin, headline.unit)
-    (low, high), (low50, high50) = (_bounds(arm, m) for arm in arms)
+    delta, a = MARGINS["points"], statistics.LEVEL / m
+    effects = {label: each.effect() for label, each in rivals.items() if each.k >= SEEDS_FOR_A_PROVISIONAL_VERDICT}
+    ends = {label: effect.interval(a) for label, effect in effects.items()}
+    lowest = min(ends, key=lambda label: ends[label][1], default=next(iter(rivals), ""))
+    broken = [f"{label}: {', '.join(names)}" for label, names in failed.items() if names]
+    notes = []
     word: HoldingWord
-    if not measured:
+    if not rivals:
         word = "not tested"
-    elif high < delta and high50 < delta:
+        notes.append(reason)
+    elif ends and ends[lowest][1] < delta:
         word = "does not hold"
-    elif failed:
+    elif broken:
         word = "unreliable"
-    elif low > delta:
-        word = "holds"
-    elif low50 > delta:
-        word = "small gain only"
+        notes.append("failed: " + "; ".join(broken))
+    elif len(ends) == len(rivals) and all(low > delta for low, _ in ends.values()):
+        word = "small gain only" if primary == "the twin's ε50" else "holds"
     else:
-        word = "unclear"
-    notes = [] if measured else [at_eps.reason]
-    if word == "unreliable":
-        notes.append("failed: " + ", ".join(failed))
-    if word == "unclear" and high < delta:
-        notes.append("no gain at the claim's ε")
-    notes += [_fidelity_note(arm) for arm in measured[:1] if arm.fidelity != "paper"]
+        word = "open"
+        notes.append(_open(effects.get(lowest), rivals[lowest], a))
+    evidence = rivals.get(lowest)
+    if evidence is not None and evidence.fidelity != "paper":
+        notes.append(_fidelity_note(evidence))
+    k = 0 if evidence is None else evidence.k
     if 0 < k < SEEDS_FOR_A_VERDICT:
         notes.append("provisional")
+    beyond = access == "white box" and headline.access != "white box"
     if beyond:
         notes.append("beyond the paper's claim")
+    prefix = "" if registered or not rivals else EXPLORATORY
     return Holding(
-        word=word,
-        text=_with(word, notes),
+        word=prefix + word,
+        text=prefix + _with(word, notes),
         beyond=beyond,
-        unit=headline.unit,
         k=k,
-        at_eps=_interval(at_eps, m),
-        at_eps50=_interval(at_eps50, m),
+        n=0 if evidence is None else evidence.n,
+        level=level,
+        primary=primary,
+        rival=lowest,
+        rates=None if evidence is None else (_mean(evidence.defended), _mean(evidence.baseline)),
+        effect=None if evidence is None else evidence.mean(),
+        low=ends[lowest][0] if lowest in ends else None,
+        high=ends[lowest][1] if lowest in ends else None,
+        attacks=attacks.get(lowest, 0),
+        failed=tuple(broken),
     )
 
 
-def frontier(baselines: Mapping[str, tuple[float, float]], *, clean: float, tolerance: float = 1.0) -> str | None:
-    """The strongest baseline at equal clean accuracy: the label that a defense is measured against.
+def _open(effect: Effect | None, evidence: Evidence, a: float) -> str:
+    """What would decide whether a defense holds, in words."""
+    if effect is None:
+        return f"needs {SEEDS_FOR_A_VERDICT} seeds"
 
-    Equal means within the tolerance or better: a baseline that is more accurate and more robust leaves nothing to gain.
+    def decided(more: Effect) -> bool:
+        low, high = more.interval(a)
+        return high < MARGINS["points"] or low > MARGINS["points"]
 
-    Args:
-        baselines: clean and robust accuracy by label, in percent.
-        clean: the defended network's clean accuracy, in percent.
-        tolerance: points of clean accuracy that a baseline may be worse.
-
-    Returns:
-        The label (the first of equals), or None when every baseline is less accurate.
-    """
-    equal = {label: robust for label, (accuracy, robust) in baselines.items() if accuracy >= clean - tolerance}
-    return max(equal, key=lambda label: equal[label]) if equal else None
+    return _more(statistics.needed(effect, decided, least=evidence.k), evidence)
 
 
-def _judged(headline: Headline, evidence: Evidence, m: int, blank: Verdict) -> Verdict:
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _judged(headline: Headline, evidence: Evidence, a: float, blank: Verdict) -> Verdict:
     """The rule itself, before any qualification."""
     effect = evidence.effect()
-    tail = 0.05 if headline.kind == "equivalence" else 0.025 / m
+    word = _word(headline, effect, a)
+    tail = EQUIVALENCE if headline.kind == "equivalence" and word == "reproduced" else a
     low, high = effect.interval(tail)
-    delta = _inner(headline.margin, headline.unit)
-    e, lower, upper = (effect.mean, low, high) if headline.sign == 1 else (-effect.mean, -high, -low)
     size = None if headline.value is None else abs(_inner(headline.value, headline.unit))
-    if headline.kind == "equivalence":
-        word = _equivalence(lower, upper, delta)
-    else:
-        near = size is None or abs(e - size) + effect.reach(0.05) <= _tau(headline)
-        word = _direction(e, lower, upper, delta, near=near)
     needed = None
     if word == "inconclusive":
-        needed = statistics.seeds_needed(effect, gap=_gap(e, delta, headline), tail=tail)
-    least = statistics.detectable(effect.freedom, level=2 * tail) * effect.error
+        needed = statistics.needed(effect, lambda more: _word(headline, more, a) != "inconclusive")
     return replace(
         blank,
         word=word,
         low=_shown(low, headline.unit),
         high=_shown(high, headline.unit),
-        share=e / size if size and headline.kind == "effect" else None,
-        seeds_needed=needed,
-        detectable=_shown(least, headline.unit),
+        share=headline.sign * effect.mean / size if size and headline.kind == "effect" else None,
+        needed=needed,
+        detectable=_shown(effect.detectable(a), headline.unit),
     )
 
 
-def _direction(e: float, lower: float, upper: float, delta: float, *, near: bool) -> Word:
-    if upper < -delta:
-        return "contradicted"
+def _word(headline: Headline, effect: Effect, a: float) -> Base:
+    """What a claim's effect shows, at a one-sided level."""
+    low, high = effect.interval(a)
+    delta = _inner(headline.margin, headline.unit)
+    e, lower, upper = (effect.mean, low, high) if headline.sign == 1 else (-effect.mean, -high, -low)
+    if headline.kind == "equivalence":
+        inner, outer = effect.interval(EQUIVALENCE)
+        if inner > -delta and outer < delta:
+            return "reproduced"
+        return "not reproduced" if lower > delta or upper < -delta else "inconclusive"
+    if headline.kind == "non-inferiority":
+        return "supported" if lower > -delta else "not reproduced" if upper < -delta else "inconclusive"
     if upper < delta:
-        return "not reproduced"
+        return "contradicted" if upper < -delta else "not reproduced"
     if not (lower > 0 and e >= delta):
         return "inconclusive"
-    return "reproduced" if near else "partly"
-
-
-def _equivalence(lower: float, upper: float, delta: float) -> Word:
-    if lower > -delta and upper < delta:
+    if headline.value is None:
+        return "supported"
+    size, reach, tau = abs(_inner(headline.value, headline.unit)), effect.reach(SIZE), _tau(headline)
+    if abs(e - size) + reach <= tau:
         return "reproduced"
-    return "not reproduced" if lower > delta or upper < -delta else "inconclusive"
+    if abs(e - size) - reach > tau:
+        return "smaller" if e < size else "larger"
+    return "direction only"
 
 
-def _gap(e: float, delta: float, headline: Headline) -> float:
-    """How far the interval may reach from the mean before it crosses the line that leaves a claim undecided."""
-    if headline.kind == "equivalence":
-        return abs(abs(e) - delta)
-    return e if e >= delta else delta - e
+def _smallest(headline: Headline, evidence: Evidence) -> float:
+    """The smallest level that decides a claim; infinite where none does."""
+    if evidence.k < SEEDS_FOR_A_PROVISIONAL_VERDICT:
+        return math.inf
+    effect = evidence.effect()
+    return statistics.smallest_level(lambda a: _word(headline, effect, a) != "inconclusive")
 
 
 def _qualified(headline: Headline, evidence: Evidence, found: Verdict) -> Verdict:
     """The verdict in the words that schedule, source, fidelity and seeds allow."""
-    word, needed, notes = found.word, found.seeds_needed, []
+    word, needed, notes = found.word, found.needed, []
     if evidence.bridge is not None and abs(evidence.bridge) > _tau(headline):
         word, needed = "inconclusive", None
         notes.append("the paper's own schedule gives another effect")
     elif word == "inconclusive":
-        notes.append(f"needs {needed} seeds" if needed else "more seeds alone would not decide")
+        notes.append(_more(needed, evidence))
+    positive = word in POSITIVE
     if word == "contradicted" and (headline.reliability == "second-hand" or evidence.fidelity == "changed"):
         word = "not reproduced"
-    if word in ("reproduced", "partly") and headline.reliability == "second-hand":
-        word = "agrees in direction with a second-hand report"
-    if word != "inconclusive" and evidence.fidelity in ("reconstruction", "proxy"):
-        supported = word in ("reproduced", "partly", "agrees in direction with a second-hand report")
-        if evidence.fidelity == "reconstruction":
-            word = "supported in our reconstruction" if supported else "not supported in our reconstruction"
-        else:
-            word = "seen at small scale" if supported else "not seen at small scale"
-    if word == "partly":
+    if positive and headline.reliability == "second-hand":
+        word = AGREES
+    if word in ("smaller", "larger"):
         notes.append(f"{found.share:.2f} of the claimed effect")
-    if evidence.fidelity == "changed":
+    if word != "inconclusive" and evidence.fidelity == "reconstruction":
+        word = f"{'' if positive else 'not '}supported in our reconstruction"
+    elif word != "inconclusive" and evidence.fidelity == "proxy":
+        word = f"{'' if positive else 'not '}seen at small scale"
+    elif evidence.fidelity == "changed":
         notes.append(f"changed: {evidence.changes}")
     if evidence.k < SEEDS_FOR_A_VERDICT:
         notes.append("provisional")
-    return replace(found, word=word, text=_with(word, notes), seeds_needed=needed)
+    return replace(found, word=word, text=_with(word, notes), needed=needed)
+
+
+def _more(needed: tuple[int, int] | None, evidence: Evidence) -> str:
+    """What would decide, in words."""
+    if needed is None:
+        return "neither more seeds nor more images alone would decide"
+    k, n = needed
+    images = f"{n:,} images" if n > evidence.n else ""
+    seeds = f"{k} seeds" if k > evidence.k else ""
+    return "needs " + " and ".join(part for part in (seeds, images) if part)
 
 
 def _with(word: str, notes: Sequence[str]) -> str:
@@ -306,21 +366,7 @@ def _tau(headline: Headline) -> float:
     if value is None:
         return delta
     reading = math.log1p(error / value) if headline.unit == "ratio" else error
-    return max(delta, 3 * reading, 0.25 * abs(_inner(value, headline.unit)))
-
-
-def _bounds(evidence: Evidence, m: int) -> tuple[float, float]:
-    if not evidence.tested or evidence.k < SEEDS_FOR_A_PROVISIONAL_VERDICT:
-        return -math.inf, math.inf
-    return evidence.effect().interval(0.025 / m)
-
-
-def _interval(evidence: Evidence, m: int) -> tuple[float, float | None, float | None] | None:
-    if not evidence.tested:
-        return None
-    low, high = _bounds(evidence, m)
-    ends = [_shown(end, evidence.unit) if math.isfinite(end) else None for end in (low, high)]
-    return _shown(evidence.mean(), evidence.unit), ends[0], ends[1]
+    return max(delta, READING_ERRORS * reading, SHARE * abs(_inner(value, headline.unit)))
 
 
 def _fidelity_note(evidence: Evidence) -> str:

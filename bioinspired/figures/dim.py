@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bioinspired.assessment import data_of
 from bioinspired.attacks.members import MEMBERS
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
+from bioinspired.endpoints import data_of
 from bioinspired.figures.layout import WIDTH, finish, image, legend, nothing
 from bioinspired.results import Result
 from bioinspired.tables.dim import ATTACKS, NORMS, WORDS, scale_results, thresholds

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bioinspired.assessment import data_of
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.claims.declarations import Cell
+from bioinspired.endpoints import data_of
 from bioinspired.figures.layout import WIDTH, finish, legend, nothing, palette
 from bioinspired.figures.networks import curves
 from bioinspired.keys import number

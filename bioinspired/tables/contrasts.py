@@ -10,14 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bioinspired.assessment import answers
 from bioinspired.chapter import Chapter
 from bioinspired.claims import statistics
-from bioinspired.claims.statistics import MOST_SEEDS, Effect
+from bioinspired.claims.statistics import LEVEL, MOST_SEEDS, Effect
+from bioinspired.endpoints import answers
 from bioinspired.holding import UNDEFENDED
 from bioinspired.results import Result
-
-TAIL = 0.025
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +44,11 @@ class Contrast:
     @property
     def interval(self) -> tuple[float | None, float | None]:
         """The 95 % interval."""
-        return (None, None) if self.effect is None else self.effect.interval(TAIL)
+        return (None, None) if self.effect is None else self.effect.interval(LEVEL)
 
     def detectable(self) -> float | None:
         """The difference that these seeds and images would have found in four of five such studies, in points."""
-        return None if self.effect is None else statistics.detectable(self.effect.freedom) * self.effect.error
+        return None if self.effect is None else self.effect.detectable()
 
     def seeds_for(self, points: float) -> int | None:
         """Seeds with which a difference of so many points is found in four of five studies, on these images.
@@ -59,11 +57,8 @@ class Contrast:
         """
         if self.effect is None:
             return None
-        for k in range(2, MOST_SEEDS + 1):
-            error = np.sqrt(self.effect.groups[0].variance / k + self.effect.image_variance)
-            if statistics.detectable(k - 1.0) * error <= points:
-                return k
-        return None
+        sizes = (k for k in range(2, MOST_SEEDS + 1) if self.effect.at(k, self.effect.n).detectable() <= points)
+        return next(sizes, None)
 
 
 def asked(chapter: Chapter, claim: str) -> list[Result]:
@@ -81,8 +76,5 @@ def contrast(results: Sequence[Result], label: str, baseline: str = UNDEFENDED) 
         return None
     one, other = (100.0 * np.stack([arm[seed] for seed in seeds]) for arm in arms)
     differences = dict(zip(seeds, (one.mean(1) - other.mean(1)).tolist(), strict=True))
-    effect = None
-    if len(seeds) > 1:
-        variance = statistics.image_deviation(one, other) ** 2 / one.shape[1]
-        effect = statistics.paired(list(differences.values()), image_variance=variance)
+    effect = statistics.of_bits(one, other, paired=True) if len(seeds) > 1 else None
     return Contrast(differences=differences, n=one.shape[1], effect=effect)

@@ -2,10 +2,8 @@
 
 import pandas as pd
 
-from bioinspired.claims.statistics import paired
+from bioinspired.claims.statistics import LEVEL, of_seeds
 from bioinspired.tables.layout import NOTHING
-
-LEVEL = 0.05  # two-sided, of the intervals
 
 
 def minus(rows: pd.DataFrame, other: str, measures: list[str]) -> pd.DataFrame:
@@ -29,5 +27,5 @@ def difference(values: "pd.Series[float]", digits: int = 1) -> str:
     mean = f"{values.mean():+.{digits}f}"
     if len(values) < 3:
         return mean
-    low, high = paired(values.tolist()).interval(LEVEL / 2)
+    low, high = of_seeds(values.tolist()).interval(LEVEL)
     return f"{mean} [{low:+.{digits}f}, {high:+.{digits}f}]"

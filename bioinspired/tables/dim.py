@@ -128,7 +128,7 @@ def takes_for_identity(chapter: Chapter) -> str:
         f"{100 * np.mean([bits.mean() for bits in worst.values()]):.1f} % in the worst case over all attacks."
         for label in behind
         if (pgd := chapter.rate(label, kind="attack", name="pgd", source="", norm="linf", eps=size)) is not None
-        and (worst := chapter.attacks.worst(label, ("linf", size)))
+        and (worst := chapter.attacks.worst(("linf", size), label)[0])
     ]
     rule = (
         "A row behind a threshold looks better here than it is, for this PGD takes the threshold for the identity: "
@@ -204,7 +204,7 @@ def knowing(chapter: Chapter) -> Styler:
         "Attacks that know the model, then those that see scores or answers only, on the first network of its row: "
         "percent of images that stand, with 95 % intervals over images. The last rows are the worst case per image "
         "over every attack within the threshold that this page has of that network, also those of the 42 and those on "
-        "scaled logits; an attack on fewer images counts on those."
+        "scaled logits, on the images that all of these saw."
     )
     return table(pd.DataFrame(rows, columns=["network", "attack", "norm", "images", "stand, %"]), caption)
 
@@ -249,8 +249,8 @@ def _everything(results: list[Result], chapter: Chapter) -> list[dict[str, objec
     attacks = Attacks(results, white=False)
     rows = []
     for level in balls(chapter).items():
-        attack = f"worst case over all, {len(attacks.asked('DIM', level))} attacks"
-        rows += [_row("DIM", attack, level[0], bits) for bits in attacks.worst("DIM", level).values()]
+        attack = f"worst case over all, {len(attacks.names(level, 'DIM'))} attacks"
+        rows += [_row("DIM", attack, level[0], bits) for bits in attacks.worst(level, "DIM")[0].values()]
     return rows
 
 

@@ -8,11 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
-from bioinspired.assessment import data_of
 from bioinspired.attacks.members import MEMBERS, Member
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.claims.declarations import Cell
+from bioinspired.endpoints import data_of
 from bioinspired.records import Bits
 from bioinspired.results import Result
 from bioinspired.tables.dim import NORMS, WORDS, asked, rate_of_direct, thresholds

@@ -6,11 +6,9 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from bioinspired.chapter import Chapter
-from bioinspired.claims import Evidence
-from bioinspired.claims.statistics import Effect, Group, image_deviation
+from bioinspired.claims.statistics import LEVEL, Effect, Group
 from bioinspired.records import Bits
 from bioinspired.results import Result
 from bioinspired.tables.dim import FIXED, NORMS, RANDOM, asked, balls
@@ -28,7 +26,6 @@ LEFT_OUT = RANDOM
 """Not compared: the attacks in L0 are weaker where a network draws random numbers."""
 
 MARGIN = 2.0  # points below which a difference does not count
-TAIL = 0.025  # of the intervals, on each side
 
 HELD_OUT = "held out"
 MEASURES = {"all": "all three norms at once", "mean": "the mean over the norms"}
@@ -230,26 +227,15 @@ def interval(chapter: Chapter, label: str, rival: str, which: str) -> tuple[floa
     assert other is not None
     n = min(one.shape[1], other.shape[1])
     one, other = one[:, :n], other[:, :n]
-    gap = float(one.mean() - other.mean())
-    variance = _image_variance(one, other)
     groups = [group for name in (label, rival) if name not in FIXED and (group := _spread(chapter, name, which))]
-    if groups:
-        low, high = Effect(mean=gap, groups=tuple(groups), image_variance=variance).interval(TAIL)
-    else:
-        reach = -float(ndtri(TAIL)) * variance**0.5
-        low, high = gap - reach, gap + reach
-    return gap, low, high
-
-
-def _image_variance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Of the difference, as for verdicts: at 0 and 100 % what the rule of three leaves open.
-
-    Evidence asks for two seeds a group; the part that images have does not depend on them.
-    """
-    arms = [(float(rows.mean()),) * 2 for rows in (one, other)]
-    deviation = image_deviation(one, other)
-    evidence = Evidence(defended=arms[0], baseline=arms[1], n=one.shape[1], image_deviation=deviation)
-    return evidence.effect().image_variance
+    effect = Effect(
+        mean=float(one.mean() - other.mean()),
+        groups=tuple(groups),
+        image_variance=float(np.var(one.mean(axis=0) - other.mean(axis=0), ddof=1)),
+        n=n,
+    )
+    low, high = effect.interval(LEVEL)
+    return effect.mean, low, high
 
 
 def _spread(chapter: Chapter, label: str, which: str) -> Group | None:
@@ -283,7 +269,7 @@ def _standing(chapter: Chapter, label: str, which: str) -> NDArray[np.float64] |
 
 @lru_cache(maxsize=256)
 def _worst(attacks: Attacks, label: str, level: Level) -> dict[int, Bits]:
-    return attacks.worst(label, level) if attacks.directly(label, level) else {}
+    return attacks.worst(level, label)[0] if attacks.direct(level, label) else {}
 
 
 def _of_norms(bits: Bits, which: str) -> NDArray[np.float64]:

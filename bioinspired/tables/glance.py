@@ -7,9 +7,10 @@ from html import escape
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from bioinspired.assessment import Assessment, data_of
+from bioinspired.assessment import Assessment
 from bioinspired.chapter import Chapter
 from bioinspired.claims import Holding
+from bioinspired.endpoints import data_of
 from bioinspired.holding import UNDEFENDED
 from bioinspired.tables.claims import of_attacks
 from bioinspired.tables.layout import NOTHING, badge, link, small, table

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from bioinspired.assessment import data_of
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
 from bioinspired.claims.declarations import Cell
+from bioinspired.endpoints import data_of
 from bioinspired.keys import number
 from bioinspired.tables import claims
 from bioinspired.tables.layout import NOTHING, SPREAD, spread, table

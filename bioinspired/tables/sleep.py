@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
 from bioinspired import keys
-from bioinspired.assessment import data_of
 from bioinspired.chapter import Chapter
 from bioinspired.claims import load
-from bioinspired.claims.statistics import paired as paired_effect
+from bioinspired.claims.statistics import LEVEL, of_seeds
+from bioinspired.endpoints import data_of
 from bioinspired.holding import UNDEFENDED
 from bioinspired.records import checkout
 from bioinspired.results import Result
 from bioinspired.tables.contrasts import contrast
-from bioinspired.tables.differences import LEVEL, difference, minus
+from bioinspired.tables.differences import difference, minus
 from bioinspired.tables.layout import NOTHING, SPREAD, badge, interval, number, spread, table
 from bioinspired.trials import Attack, Distance
 from bioinspired.trials.sleep import FGSMScan, SleepSearch
@@ -449,8 +449,8 @@ MARGIN = 2.0  # points below which a difference does not count
 def _word(values: "pd.Series[float]") -> str:
     if len(values) < 3:
         return "not decided (fewer than three seeds)"
-    effect = paired_effect(values.tolist())
-    mean, reach = effect.mean, effect.reach(LEVEL / 2)
+    effect = of_seeds(values.tolist())
+    mean, reach = effect.mean, effect.reach(LEVEL)
     if abs(mean) + reach <= MARGIN:
         return f"the same ({mean:+.1f})"
     if abs(mean) - reach > 0:

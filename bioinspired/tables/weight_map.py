@@ -7,7 +7,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from bioinspired.chapter import Chapter
-from bioinspired.claims.verdicts import Word
+from bioinspired.competence import doubts
 from bioinspired.holding import UNDEFENDED
 from bioinspired.results import Result
 from bioinspired.tables.contrasts import Contrast, asked, contrast
@@ -28,15 +28,13 @@ STATEMENTS = {
 }
 """The abstract's five statements, and the headline claims that test each."""
 
-WORST_FIRST: tuple[Word, ...] = (
+WORST_FIRST: tuple[str, ...] = (
     "contradicted",
     "not reproduced",
     "not supported in our reconstruction",
     "not seen at small scale",
     "not tested",
-    "exploratory",
     "inconclusive",
-    "partly",
 )
 
 PARTLY_TESTED = "partly tested"
@@ -77,12 +75,12 @@ def statements(chapter: Chapter) -> Styler:
     return table(pd.DataFrame(rows), caption)
 
 
-def together(words: Sequence[Word]) -> Word:
+def together(words: Sequence[str]) -> str:
     """The verdict on a statement from those on its tests: the worst of them."""
     return next((word for word in WORST_FIRST if word in words), words[0])
 
 
-def _in_part(word: Word) -> str:
+def _in_part(word: str) -> str:
     """The verdict on a statement of which only the small network was tested: at best that it is tested in part."""
     if word in WORST_FIRST:
         return badge(word, f"{word} (of the small network; no scaled-up model here)")
@@ -203,7 +201,7 @@ def attacks(chapter: Chapter) -> Styler:
     caption = (
         f"White-box attacks at ε = {eps} (Linf), accuracy in percent: upper bounds. Worst case per image: over the "
         "columns before it on all images and seeds, then on the images and seeds that AutoAttack saw, without it and "
-        f"with it. {SPREAD}"
+        f"with it. {SPREAD} {doubts(chapter.results)}"
     )
     return table(frame.fillna(NOTHING).rename_axis("network").reset_index(), caption)
 
@@ -230,7 +228,8 @@ def transfer(chapter: Chapter) -> Styler:
 def searches(chapter: Chapter) -> Styler:
     """Smallest perturbations (FMN): medians over the images that are right when clean, and factors to the twin."""
     rows = []
-    for label in ("standard", "smoothing", "unsharp"):
+    measured = [r.label for r in chapter.results if isinstance(r.measurement.question, Distance)]
+    for label in dict.fromkeys(("standard", "smoothing", "unsharp", *measured)):
         row = {"network": label}
         for norm in ("linf", "l2"):
             mine, twins = ({r.seed: d for r in _distances(chapter, name, norm) if (d := r.distance()) is not None}

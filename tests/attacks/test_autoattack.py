@@ -1,5 +1,6 @@
 """AutoAttack and its members: agreement with the authors' implementation, closed forms, promises."""
 
+import copy
 import math
 
 import numpy as np
@@ -39,14 +40,6 @@ def short(monkeypatch):
 
 # Agreement -----------------------------------------------------------------------------------------------------------
 
-CASES = [
-    ("undefended", "linf", 0.1),
-    ("trained", "linf", EPS),
-    ("masked", "linf", 0.1),
-    ("trained", "l2", 1.2),
-    ("trained", "l1", 3.0),
-]
-
 
 def assert_agrees(network, norm, eps, x, y):
     ours = autoattack(network, x, y, norm=norm, eps=eps)
@@ -58,10 +51,10 @@ def assert_agrees(network, norm, eps, x, y):
     assert torch.equal(verdict(network(ours.x_adv), y) >= 0, ours.success)
 
 
-@pytest.mark.parametrize(("network", "norm", "eps"), CASES)
-def test_agrees_with_the_authors_implementation(network, norm, eps, digits, request):
+@pytest.mark.parametrize(("norm", "eps"), [("linf", EPS), ("l2", 1.2), ("l1", 3.0)])
+def test_agrees_with_the_authors_implementation(norm, eps, trained, digits):
     _, _, x, y = digits
-    assert_agrees(request.getfixturevalue(network), norm, eps, x[:50], y[:50])
+    assert_agrees(trained, norm, eps, x[:12], y[:12])
 
 
 @pytest.mark.release
@@ -203,7 +196,8 @@ def test_window_sides_are_those_of_the_authors(number):
 
 def test_square_takes_the_same_path_without_asking_twice(trained, digits, monkeypatch):
     _, _, x, y = digits
-    x, y = x[:40], y[:40]
+    x, y = x[:40].double(), y[:40]
+    trained = copy.deepcopy(trained).double()
     counting = Counting(trained)
     remembering = run_square(counting, x, y, "linf", 0.12, 2000)
     asked = counting.forwards
@@ -211,19 +205,22 @@ def test_square_takes_the_same_path_without_asking_twice(trained, digits, monkey
     counting.forwards = 0
     asking = run_square(counting, x, y, "linf", 0.12, 2000)
     assert torch.equal(remembering.fooled, asking.fooled)
-    assert torch.equal(remembering.points, asking.points)
+    margins = [verdict(trained(found.points), y) for found in (remembering, asking)]
+    torch.testing.assert_close(*margins, atol=1e-6, rtol=0)
     assert asked < 0.8 * counting.forwards
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", 0.1), ("l2", 0.5), ("l1", 1.5)])
 def test_square_takes_the_same_path_with_one_proposal_at_a_time(norm, eps, trained, digits, monkeypatch):
+    """Up to rounding, which two proposals that are equal to a network can fall to either side of."""
     _, _, x, y = digits
-    x, y = x[:12], y[:12]
+    x, y = x[:12].double(), y[:12]
+    trained = copy.deepcopy(trained).double()
     many = run_square(trained, x, y, norm, eps, 600)
     monkeypatch.setattr(square, "_SHOWN_AT_ONCE", 1)
     one = run_square(trained, x, y, norm, eps, 600)
     assert torch.equal(many.fooled, one.fooled)
-    assert torch.equal(many.points, one.points)
+    torch.testing.assert_close(verdict(trained(many.points), y), verdict(trained(one.points), y), atol=1e-6, rtol=0)
     assert (many.points != x).any()
 
 
@@ -255,7 +252,7 @@ def test_square_asks_a_random_model_again(trained, digits):
 def test_counts_are_what_the_model_saw(norm, version, trained, digits, short):
     _, _, x, y = digits
     model = Counting(trained)
-    result = autoattack(model, x[:41], y[:41], norm=norm, eps=0.1, version=version, batch=32)
+    result = autoattack(model, x[:17], y[:17], norm=norm, eps=0.1, version=version, batch=12)
     assert (int(result.forwards.sum()), int(result.backwards.sum())) == (model.forwards, model.backwards)
 
 
@@ -283,8 +280,8 @@ def test_later_members_get_what_gradients_of_ce_miss(masked, digits):
 
 def test_more_batches_fool_the_same_images(trained, digits, short):
     _, _, x, y = digits
-    whole = autoattack(trained, x[:100], y[:100], norm="linf", eps=EPS)
-    parts = autoattack(trained, x[:100], y[:100], norm="linf", eps=EPS, batch=17)
+    whole = autoattack(trained, x[:40], y[:40], norm="linf", eps=EPS)
+    parts = autoattack(trained, x[:40], y[:40], norm="linf", eps=EPS, batch=17)
     assert abs(int(whole.success.sum()) - int(parts.success.sum())) <= 2
 
 
