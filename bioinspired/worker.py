@@ -61,7 +61,7 @@ def _train(network: Network, order: Order) -> None:
         before = new.unit("training")
         if before is not None and all(before.get(part) == unit[part] for part in ("weights", "data")):
             # The same weights, made for want of their file: the network is as old as it was.
-            again = {part: unit[part] for part in ("run", "code", "weights", "finished")} | {"identical": True}
+            again = {part: unit[part] for part in ("run", "weights", "finished")} | {"identical": True}
             return new.with_unit("training", before | {"verified": again}, {unit["run"]: dict(order.run)})
         if before is None:
             unit["registered"] = registration.current(order.store.scale, network.data.name)
