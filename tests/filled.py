@@ -6,9 +6,10 @@ from collections.abc import Callable
 import numpy as np
 
 from bioinspired.keys import canonical, key
-from bioinspired.records import Record, Store, pack
-from bioinspired.registration import digest
-from bioinspired.trials import Checked, Clean, Distance, Gallery, Measurement, Study, Trial
+from bioinspired.lab.claims.registration import digest
+from bioinspired.lab.declarations import Measurement, Study, Trial
+from bioinspired.lab.measurements.declarations import Checked, Clean, Distance, Gallery
+from bioinspired.lab.records.store import Record, Store, pack
 
 RUN = {
     "commit": "0" * 40,

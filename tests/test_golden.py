@@ -19,11 +19,13 @@ from golden.make import STORE, steps_only
 from safetensors.torch import load_file
 
 from bioinspired.attacks.catalogue import entries
-from bioinspired.engine import run
+from bioinspired.declarations import Defense
 from bioinspired.keys import key
-from bioinspired.provenance import of_run
-from bioinspired.records import Store, unpack
-from bioinspired.trials import Defense, Question, Study, Trial
+from bioinspired.lab.declarations import Study, Trial
+from bioinspired.lab.engine.run import run
+from bioinspired.lab.measurements.declarations import Question
+from bioinspired.lab.records.provenance import of_run
+from bioinspired.lab.records.store import Store, unpack
 
 FLIPPED = 2  # images of a measurement whose outcome differs on another processor
 VALUE = 1e-3  # relative, of a value of any other image and of a loss

@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bioinspired.attacks.ensemble import autoattack
+    from bioinspired.attacks.autoattack.ensemble import autoattack
     from bioinspired.attacks.gradient import fgsm, pgd
     from bioinspired.attacks.momentum import mi_fgsm
     from bioinspired.attacks.result import Result

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from bioinspired.declarations import Architecture
 from bioinspired.errors import UserError
 from bioinspired.networks.normalize import Normalize
-from bioinspired.trials import Architecture
 
 FAMILIES = (
     "densenet121",

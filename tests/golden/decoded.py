@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import bioinspired.trials.sleep  # noqa: F401  # its kinds
-from bioinspired.trials import Defense, Measurement, Network, Question
+import bioinspired.lab.papers.sleep.declarations  # noqa: F401  # its kinds
+from bioinspired.declarations import Defense, Network
+from bioinspired.lab.declarations import Measurement
+from bioinspired.lab.measurements.declarations import Question
 
 
 def declared(folder: Path) -> dict[Network, dict[str, Measurement]]:

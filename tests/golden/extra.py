@@ -9,24 +9,13 @@ from dataclasses import replace
 from golden.colour import NAMES as COLOUR
 
 from bioinspired.attacks.catalogue import entries
-from bioinspired.trials import (
-    Architecture,
-    Attack,
-    BinaryInput,
-    Blur,
-    Checked,
-    Clean,
-    ConfidentTransfer,
-    Data,
-    Flips,
-    Images,
-    Measurement,
-    Network,
-    Question,
-    Recipe,
-    Trial,
-)
-from bioinspired.trials.sleep import Coded, Sleep, SleepNoise, SleepScaling, SleepSearch
+from bioinspired.declarations import Architecture, Data, Images, Network, Recipe
+from bioinspired.lab.declarations import Measurement, Trial
+from bioinspired.lab.measurements.declarations import Attack, Checked, Clean, Question
+from bioinspired.lab.papers.defective_conv.declarations import ConfidentTransfer
+from bioinspired.lab.papers.dim.declarations import BinaryInput, Flips
+from bioinspired.lab.papers.pixel_similarity.declarations import Blur
+from bioinspired.lab.papers.sleep.declarations import Coded, Sleep, SleepNoise, SleepScaling, SleepSearch
 
 IMAGES = Images(n=12)
 SMALL = Network(

@@ -18,17 +18,18 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from golden.colour import NAMES, examples
 from golden.decoded import declared
 from golden.extra import extra
 
-from bioinspired.engine import Failure, run
+from bioinspired.declarations import Network
 from bioinspired.keys import key
-from bioinspired.records import Record, Store
-from bioinspired.trials import Network, Study, Trial
-from bioinspired.worker import prepare
+from bioinspired.lab.declarations import Study, Trial
+from bioinspired.lab.engine.run import Failure, run
+from bioinspired.lab.engine.worker import prepare
+from bioinspired.lab.records.store import Record, Store
 
 STORE = Store(Path(__file__).resolve().parent, "smoke")
 
