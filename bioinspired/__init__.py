@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "evaluate"]
 
-_MODULES = {"check": "checks", "evaluate": "evaluation"}
+_MODULES = {"check": "evaluation.checks", "evaluate": "evaluation.evaluate"}
 
 
 def __getattr__(name: str) -> Any:

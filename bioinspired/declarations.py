@@ -40,7 +40,7 @@ class Architecture:
 
 @dataclass(frozen=True, kw_only=True)
 class Defense:
-    """What a paper changes. A subclass is its configuration; `kind` names the module of `bioinspired.defenses`.
+    """What a paper changes. A subclass is its configuration; `kind` names its module in the package `home`.
 
     `trained_alike` says whether a network with it starts from the weights, and sees the batches, of the undefended one
     of the same seed: only then are the two a pair. `closed_form` says that nothing about it is random: one network
@@ -48,6 +48,7 @@ class Defense:
     """
 
     kind: ClassVar[str]
+    home: ClassVar[str] = "bioinspired.defenses"
     trained_alike: ClassVar[bool] = True
     closed_form: ClassVar[bool] = False
 
@@ -119,3 +120,7 @@ class Images:
 
     n: int | None = None
     split: Literal["test", "train"] = "test"
+
+
+ALL = Images()
+"""Every test image."""

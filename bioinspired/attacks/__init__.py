@@ -16,7 +16,7 @@ __all__ = ["Result", "autoattack", "fgsm", "mi_fgsm", "pgd"]
 
 _MODULES = {
     "Result": "result",
-    "autoattack": "ensemble",
+    "autoattack": "autoattack.ensemble",
     "fgsm": "gradient",
     "mi_fgsm": "momentum",
     "pgd": "gradient",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bioinspired import keys
-from bioinspired.declarations import Images, Network
+from bioinspired.declarations import ALL, Images, Network
 from bioinspired.lab.measurements.declarations import Attack, Question
 
 Tier = Literal["core", "wide"]
@@ -24,7 +24,7 @@ class Measurement:
     """
 
     question: Question
-    images: Images = Images()
+    images: Images = ALL
     sources: tuple[Network, ...] = ()
     seed: int = 0
 

@@ -57,7 +57,7 @@ class Hooks:
             network: one with a defense.
         """
         assert network.defense is not None
-        self._module = importlib.import_module(f"bioinspired.defenses.{network.defense.kind}")
+        self._module = importlib.import_module(f"{network.defense.home}.{network.defense.kind}")
         self._options = _options(network.defense)
         seed = self._options.pop("mask_seed", None)
         self._seed = network.seed if seed is None else seed

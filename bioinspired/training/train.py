@@ -5,8 +5,7 @@ its own, derived from the network's seed by purpose: a network and its twin with
 weights, the order of the images, their augmentation and their noise. The same declaration on the same type of
 processor with the same number of threads gives the same weights, bit for bit.
 
-A defense is the module of `bioinspired.defenses` that its declaration's `kind` names; see `bioinspired.training.hooks` for the
-functions it may have.
+A defense is the module that its declaration names; see `bioinspired.training.hooks` for the functions it may have.
 """
 
 import dataclasses

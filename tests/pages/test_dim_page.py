@@ -10,6 +10,7 @@ from filled import fill, first
 
 from bioinspired.evaluation import statistics
 from bioinspired.keys import key
+from bioinspired.lab import papers
 from bioinspired.lab.claims import load
 from bioinspired.lab.claims.endpoints import feeding
 from bioinspired.lab.measurements.declarations import Clean
@@ -475,7 +476,7 @@ def test_our_medians_and_rates_stand_beside_the_curves(full):
     assert (row["attacks, ours"], row["networks"], row["images"]) == ("42 of the 42", 1, "200")
 
 
-CURVES = Path(dim_members.__file__).parents[1] / "claims" / "dim_cells.csv"
+CURVES = Path(papers.__file__).parent / "dim" / "cells.csv"
 PRINTED = [row for row in csv.DictReader(CURVES.read_text("utf-8").splitlines()) if row["metric"] == "accuracy"]
 AT_THRESHOLDS = [row for row in PRINTED if (row["norm"], row["eps"]) in (("linf", "0.3"), ("l2", "1.5"), ("l0", "12"))]
 

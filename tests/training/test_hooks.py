@@ -13,7 +13,8 @@ from torch import nn
 
 from bioinspired.declarations import Architecture, Data, Defense, Network, Recipe
 from bioinspired.keys import Strength
-from bioinspired.lab.papers.sleep import declarations as sleep
+from bioinspired.lab import papers
+from bioinspired.lab.measurements.declarations import Question
 from bioinspired.training import train
 from bioinspired.training.hooks import Hooks
 
@@ -170,22 +171,28 @@ def test_a_defense_may_train_its_model_itself(module):
 
 
 def declared(base):
-    named = {**vars(trials), **vars(sleep)}.values()
-    return [kind for kind in named if isinstance(kind, type) and issubclass(kind, base) and kind is not base]
+    for paper in papers.NAMES:
+        importlib.import_module(f"bioinspired.lab.papers.{paper}.declarations")
+    named = [kind for kind in every(base) if kind.__module__.startswith("bioinspired.")]
+    return [kind for kind in named if "kind" in vars(kind)]
+
+
+def every(base):
+    return [one for kind in base.__subclasses__() for one in (kind, *every(kind))]
 
 
 @pytest.mark.parametrize("kind", declared(Defense), ids=lambda kind: kind.__name__)
 def test_every_field_of_a_defense_reaches_one_of_its_functions(kind):
-    module = importlib.import_module(f"bioinspired.defenses.{kind.kind}")
+    module = importlib.import_module(f"{kind.home}.{kind.kind}")
     functions = [getattr(module, name) for name in ("apply", "regularizer", "fit", "after") if hasattr(module, name)]
     assert functions
     taken = {name for function in functions for name in inspect.signature(function).parameters}
     assert {field.name for field in fields(kind)} - {"mask_seed"} <= taken
 
 
-@pytest.mark.parametrize("kind", declared(trials.Question), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", declared(Question), ids=lambda kind: kind.__name__)
 def test_every_kind_of_question_can_be_asked(kind):
-    assert callable(importlib.import_module(f"bioinspired.lab.measurements.{kind.kind}").ask)
+    assert callable(importlib.import_module(kind.module()).ask)
 
 
 def test_strengths_that_may_be_absent_stay_absent(module):

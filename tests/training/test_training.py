@@ -58,7 +58,7 @@ class Spy:
             self.shown.append(augment(images, recipe, draws))
             return self.shown[-1]
 
-        monkeypatch.setattr(training, "augment", noting)
+        monkeypatch.setattr(train, "augment", noting)
 
 
 # Reproducibility
@@ -243,7 +243,7 @@ def test_pgd_training_shows_images_in_the_ball_that_are_harder(monkeypatch: pyte
         model.register_forward_hook(note)
         return model
 
-    monkeypatch.setattr(training, "assemble", watched)
+    monkeypatch.setattr(train, "assemble", watched)
     train.make(network)
     assert len(trained_on) == len(spy.shown) == 4
     for clean, (x, *_) in zip(spy.shown, trained_on, strict=True):
@@ -412,7 +412,7 @@ def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(monkeypatch: 
         seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return losses[len(seen) - 1]
 
-    monkeypatch.setattr(training, "_loss", loss)
+    monkeypatch.setattr(train, "_loss", loss)
     made = train.make(tiny(epochs=4, batch=8, validation=16, schedule="constant", select="best_loss"))
     assert made.history["validation_loss"] == losses
     kept = made.model.state_dict()

@@ -1,4 +1,4 @@
-"""Read a study's claims: `<study>.toml` holds the headline claims, `<study>_cells.csv` the cells.
+"""Read a study's claims: `<study>/claims.toml` holds the headline claims, `<study>/cells.csv` the cells.
 
 Whatever is wrong in them is said in one sentence with the file, the row and what to do. Numbers are typed once: the
 value of a headline claim is checked against the cells it is computed from, which must belong to its own source set.
@@ -14,6 +14,7 @@ import typing
 from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bioinspired import keys
@@ -22,6 +23,8 @@ from bioinspired.lab.claims.declarations import MARGINS, Cell, Claims, Endpoint,
 
 T = TypeVar("T")
 
+CLAIMS, CELLS = "claims.toml", "cells.csv"
+
 ROUNDING = 0.005
 """How far a typed value may be from the one its cells give: half a unit of the second decimal."""
 
@@ -29,7 +32,7 @@ ROUNDING = 0.005
 def studies(folder: Traversable | None = None) -> tuple[str, ...]:
     """Names of the studies that have claims, sorted."""
     folder = _folder(folder)
-    return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
+    return tuple(sorted(entry.name for entry in folder.iterdir() if (entry / CLAIMS).is_file()))
 
 
 def load(study: str, folder: Traversable | None = None) -> Claims:
@@ -37,7 +40,7 @@ def load(study: str, folder: Traversable | None = None) -> Claims:
 
     Args:
         study: such as "defective_conv".
-        folder: where the two files lie; None is the package's own.
+        folder: where the studies' folders lie; None is the package's own.
 
     Raises:
         UserError: no such study, or a damaged file; the sentence names file and row.
@@ -45,33 +48,38 @@ def load(study: str, folder: Traversable | None = None) -> Claims:
     folder = _folder(folder)
     if study not in studies(folder):
         raise UserError(f'There are no claims of a study "{study}"; there are: {", ".join(studies(folder)) or "none"}.')
-    cells = _cells(folder / f"{study}_cells.csv")
-    headlines = _headlines(folder / f"{study}.toml", {cell.id: cell for cell in cells})
+    cells = _cells(folder / study / CELLS)
+    headlines = _headlines(folder / study / CLAIMS, {cell.id: cell for cell in cells})
     return Claims(study=study, headlines=headlines, cells=cells)
 
 
 def _folder(folder: Traversable | None) -> Traversable:
-    return resources.files("bioinspired.lab.claims") if folder is None else folder
+    return resources.files("bioinspired.lab.papers") if folder is None else folder
+
+
+def _named(file: Traversable) -> str:
+    """A file as a sentence names it, with its study."""
+    return "/".join(Path(str(file)).parts[-2:])
 
 
 def _text(file: Traversable) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{file.name} is missing beside the claims: restore it.") from None
+        raise UserError(f"{_named(file)} is missing beside the claims: restore it.") from None
     except UnicodeDecodeError:
-        raise UserError(f"{file.name} is not UTF-8 text: restore it or save it as UTF-8.") from None
+        raise UserError(f"{_named(file)} is not UTF-8 text: restore it or save it as UTF-8.") from None
 
 
 def _headlines(file: Traversable, cells: dict[str, Cell]) -> tuple[Headline, ...]:
     try:
         content = tomllib.loads(_text(file))
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{file.name} is not valid TOML ({error}): correct it.") from None
+        raise UserError(f"{_named(file)} is not valid TOML ({error}): correct it.") from None
     rows = content.pop("headline", None)
     if content or not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise UserError(f"{file.name} must hold one or more tables [[headline]] and nothing else.")
-    headlines = tuple(_headline(row, f"{file.name}, headline {i}", cells) for i, row in enumerate(rows, start=1))
+        raise UserError(f"{_named(file)} must hold one or more tables [[headline]] and nothing else.")
+    headlines = tuple(_headline(row, f"{_named(file)}, headline {i}", cells) for i, row in enumerate(rows, start=1))
     _once([headline.id for headline in headlines], file.name)
     return headlines
 
@@ -169,9 +177,9 @@ def _cells(file: Traversable) -> tuple[Cell, ...]:
     try:
         names = next(reader, [])
         if set(own) - set(names) or len(set(names)) < len(names):
-            raise UserError(f"{file.name}, row 1: the columns must include {','.join(own)}, each column once.")
+            raise UserError(f"{_named(file)}, row 1: the columns must include {','.join(own)}, each column once.")
         for row in reader:
-            place = f"{file.name}, row {reader.line_num}"
+            place = f"{_named(file)}, row {reader.line_num}"
             if len(row) != len(names):
                 raise UserError(f"{place}: {len(row)} fields instead of {len(names)}; correct the row.")
             fields = dict(zip(names, row, strict=True))
@@ -179,7 +187,7 @@ def _cells(file: Traversable) -> tuple[Cell, ...]:
             table["value"] = _value(table["value"], place)
             cells.append(_build(Cell, table | {"columns": fields}, place))
     except csv.Error as error:
-        raise UserError(f"{file.name}, row {reader.line_num}: not valid CSV ({error}); correct the row.") from None
+        raise UserError(f"{_named(file)}, row {reader.line_num}: not valid CSV ({error}); correct the row.") from None
     _once([cell.id for cell in cells], file.name)
     _check_repeats(cells, file.name)
     return tuple(cells)

@@ -1,7 +1,7 @@
 """Asks one question of one network: a `trials.Measurement` becomes bits, values and arrays.
 
-Each kind of question has its module in `bioinspired.lab.measurements`, imported when it is asked. Transfer is here, because
-examples that were made once on the sources are shown to many networks.
+Each kind of question has a module beside its declaration, imported when it is asked. Transfer is here, because examples
+that were made once on the sources are shown to many networks.
 """
 
 import importlib
@@ -38,7 +38,7 @@ def measure(measurement: Measurement, model: Model, split: Split, sources: Seque
     """
     if measurement.is_transfer:
         return transfer(model, craft(measurement, split, sources), split.labels, sources)
-    module = importlib.import_module(f"bioinspired.lab.measurements.{measurement.question.kind}")
+    module = importlib.import_module(measurement.question.module())
     x = split.images.float() / 255
     outcome: Outcome = module.ask(
         measurement.question, Asked(model, x, split.labels, sources, _generator(measurement.seed, x))

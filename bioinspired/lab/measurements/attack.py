@@ -1,4 +1,4 @@
-"""Attacks within a ball, on the network itself; what is made on other networks is `bioinspired.lab.engine.measuring`'s part."""
+"""Attacks within a ball, on the network itself; what is made on other networks is `measuring`'s part."""
 
 from typing import Any
 

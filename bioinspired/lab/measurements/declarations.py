@@ -19,6 +19,11 @@ class Question:
     kind: ClassVar[str]
     revision: ClassVar[int] = 1
 
+    @classmethod
+    def module(cls) -> str:
+        """The module that answers it: the one beside the declaration that is named after the kind."""
+        return f"{cls.__module__.rpartition('.')[0]}.{cls.kind}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Clean(Question):
@@ -84,7 +89,7 @@ class Gallery(Question):
 
 @dataclass(frozen=True, kw_only=True)
 class Checked(Question):
-    """The checks of the evaluation itself (`bioinspired.evaluation.checks`) at one epsilon; a source is the undefended twin."""
+    """The checks of the evaluation itself (`evaluation.checks`) at one epsilon; a source is the undefended twin."""
 
     kind: ClassVar = "checks"
     eps: Strength

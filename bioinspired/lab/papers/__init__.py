@@ -1,18 +1,24 @@
-"""One file per paper: which networks and which measurements, at each scale. Declarations only.
+"""One folder per paper, found by its name: which networks and which measurements at each scale, and the claims.
 
-A study module has a function `trials(scale, dataset, seeds)` that returns its `Study`; `DATASETS`, the data sets it can
+    study.py          declarations only; what the paper says of its networks and measurements, at each scale
+    declarations.py   its own defenses and kinds of measurement; a kind is answered by the module of its name
+    claims.toml       the headline claims, judged
+    cells.csv         every other number that it prints, compared
+
+`study.py` has a function `trials(scale, dataset, seeds)` that returns its `Study`; `DATASETS`, the data sets it can
 run on at each scale, its own first; `SOURCE_SEED`, from which the seeds of its sources count; and a `TITLE`.
 """
 
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from bioinspired.errors import UserError
 from bioinspired.lab.declarations import Scale, Study
 from bioinspired.lab.records.store import SCALES
 
-NAMES = ("defective_conv", "weight_map", "sleep", "pixel_similarity", "dim")
+NAMES = tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/study.py")))
 
 
 def study(name: str, scale: Scale, *, dataset: str = "", seeds: Sequence[int] | None = None) -> Study:
@@ -71,4 +77,4 @@ def datasets(name: str, scale: Scale) -> tuple[str, ...]:
 def _module(name: str) -> ModuleType:
     if name not in NAMES:
         raise UserError(f'"{name}" is no study: choose one of {", ".join(NAMES)}.')
-    return import_module(f"bioinspired.lab.papers.{name}")
+    return import_module(f"{__name__}.{name}.study")

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 """The checkout that this package lies in, if it lies in one."""
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "safetensors", "torchattacks", "foolbox")

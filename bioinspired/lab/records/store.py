@@ -301,7 +301,7 @@ def open_store(scale: Scale, root: str | os.PathLike[str] | None = None) -> Stor
 
 def checkout() -> Path:
     """The checkout this package lies in, else the present folder."""
-    above = Path(__file__).resolve().parent.parent
+    above = Path(__file__).resolve().parents[3]
     return above if (above / "_config.yml").exists() else Path.cwd()
 
 
@@ -367,5 +367,5 @@ def _unusable(path: Path, error: OSError) -> UserError:
 
 @cache
 def _validator() -> jsonschema.Draft202012Validator:
-    schema = json.loads(resources.files("bioinspired").joinpath("record.schema.json").read_text("utf-8"))
+    schema = json.loads(resources.files("bioinspired.lab.records").joinpath("record.schema.json").read_text("utf-8"))
     return jsonschema.Draft202012Validator(schema)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from made_up import PLAIN
 
-import bioinspired.lab.claims as claims_package
 from bioinspired import keys
 from bioinspired.errors import UserError
+from bioinspired.lab import papers
 from bioinspired.lab.claims import Endpoint, Override, declarations, load, studies
 
-FOLDER = Path(claims_package.__file__).parent
+FOLDER = Path(papers.__file__).parent
 CLAIMS = load("defective_conv")
 
 
@@ -148,8 +148,9 @@ def test_a_new_option_orphans_no_criterion():
 
 @pytest.fixture
 def copy(tmp_path):
-    for name in ("defective_conv.toml", "defective_conv_cells.csv"):
-        (tmp_path / name).write_bytes((FOLDER / name).read_bytes())
+    for name in ("claims.toml", "cells.csv"):
+        (tmp_path / "defective_conv").mkdir(exist_ok=True)
+        (tmp_path / "defective_conv" / name).write_bytes((FOLDER / "defective_conv" / name).read_bytes())
     return tmp_path
 
 
@@ -211,13 +212,13 @@ TOML_DAMAGE = [
 
 @pytest.mark.parametrize(("old", "new", "says"), TOML_DAMAGE)
 def test_damaged_headlines(copy, old, new, says):
-    file = copy / "defective_conv.toml"
+    file = copy / "defective_conv" / "claims.toml"
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new, 1))
     said = sentence(copy)
     assert says in said
-    assert "defective_conv.toml" in said
+    assert "defective_conv/claims.toml" in said
 
 
 FIRST = (
@@ -243,25 +244,25 @@ CSV_DAMAGE = [
 
 @pytest.mark.parametrize(("old", "new", "says"), CSV_DAMAGE)
 def test_damaged_cells(copy, old, new, says):
-    file = copy / "defective_conv_cells.csv"
+    file = copy / "defective_conv" / "cells.csv"
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new, 1))
     said = sentence(copy)
     assert says in said
-    assert "defective_conv_cells.csv" in said
+    assert "defective_conv/cells.csv" in said
 
 
 def test_a_distance_of_zero(copy):
-    file = copy / "defective_conv_cells.csv"
+    file = copy / "defective_conv" / "cells.csv"
     file.write_text(file.read_text().replace(",7.3e-6,", ",0,"))
     assert '"dc-boundary/standard/median" is no distance above 0' in sentence(copy)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "absent", "binary"])
-@pytest.mark.parametrize("name", ["defective_conv.toml", "defective_conv_cells.csv"])
+@pytest.mark.parametrize("name", ["claims.toml", "cells.csv"])
 def test_ruined_files(copy, name, damage):
-    file = copy / name
+    file = copy / "defective_conv" / name
     content = file.read_bytes()
     if damage == "absent":
         file.unlink()

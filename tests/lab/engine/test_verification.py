@@ -10,6 +10,7 @@ from bioinspired.cli import app
 from bioinspired.declarations import Architecture, Data, Images, Network, Recipe
 from bioinspired.errors import UserError
 from bioinspired.keys import key
+from bioinspired.lab import papers
 from bioinspired.lab.declarations import Measurement, Study, Trial
 from bioinspired.lab.engine import plan, verification
 from bioinspired.lab.engine.run import run
@@ -215,7 +216,7 @@ def test_trainings_that_give_other_weights_are_judged_by_their_last_epoch(
 def test_the_command_says_what_came_out_and_exits_with_1_where_something_differs(store, monkeypatch):
     from typer.testing import CliRunner
 
-    monkeypatch.setattr(studies, "study", lambda *names, **more: STUDY)
+    monkeypatch.setattr(papers, "study", lambda *names, **more: STUDY)
     command = ["verify", "sleep", "--store", str(store.root), "--device", "cpu"]
     found = CliRunner().invoke(app, command)
     assert (found.exit_code, found.stdout) == (0, "5 units made again: 5 identical, 0 within tolerance, 0 different.\n")

@@ -33,6 +33,7 @@ class SleepDeletion(Defense):
     """
 
     kind: ClassVar = "sleep_deletion"
+    home: ClassVar = __package__
     choice: Literal["active", "random", "slept"]
     first: Strength = "0"
     second: Strength = "0"
@@ -44,6 +45,7 @@ class SleepNoise(Defense):
     """A control: Gaussian noise on the weights, in units of each layer's own deviation."""
 
     kind: ClassVar = "sleep_noise"
+    home: ClassVar = __package__
     first: Strength
     second: Strength
     third: Strength
@@ -54,14 +56,16 @@ class SleepScaling(Defense):
     """A control: homeostasis by scaling alone; see `bioinspired.lab.papers.sleep.sleep_scaling`."""
 
     kind: ClassVar = "sleep_scaling"
+    home: ClassVar = __package__
     power: Strength = "1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SleepRetraining(Defense):
-    """The paper's baselines, trained further from the waking network; see `bioinspired.lab.papers.sleep.sleep_retraining`."""
+    """The paper's baselines, trained further from the waking network; see `sleep_retraining`."""
 
     kind: ClassVar = "sleep_retraining"
+    home: ClassVar = __package__
     method: Literal["distillation as coded", "distillation", "fgsm", "noise", "blur"]
     changed: int = 5_000
     level: Strength = "0.1"
@@ -89,6 +93,7 @@ class OneLayerControl(Defense):
     """A control: what sleep may be no more than; see `bioinspired.lab.papers.sleep.one_layer_controls`."""
 
     kind: ClassVar = "one_layer_controls"
+    home: ClassVar = __package__
     choice: Literal["scaled", "turned", "noise", "deleted"]
     like: OneLayerSleep | None = None
 
@@ -163,7 +168,7 @@ class SleepLayers(Question):
 
 @dataclass(frozen=True, kw_only=True)
 class OneLayerDistance(Question):
-    """The smallest change in Linf that fools a network of one layer; see `bioinspired.lab.papers.sleep.one_layer_distance`."""
+    """The smallest change in Linf that fools a network of one layer; see `one_layer_distance`."""
 
     kind: ClassVar = "one_layer_distance"
 
