@@ -51,16 +51,20 @@ FIDELITY = {
 
 @dataclass(frozen=True)
 class Chapter:
-    """One paper's study and what a store holds of it."""
+    """One paper's study and what a store holds of it; where it is a part of a study, `whole` is that study."""
 
     study: Study
     store: Store
+    whole: Study | None = None
 
     def on(self, data: str = "") -> "Chapter":
-        """The same chapter with the trials on one data set; "" for the study's own, that of its first trial."""
+        """The same chapter with the trials on one data set; "" for the study's own, that of its first trial.
+
+        Claims are judged by the whole study's trials all the same: one may speak of another data set.
+        """
         wanted = data or data_of(self.study)
         trials = tuple(trial for trial in self.study.trials if trial.network.data.name == wanted)
-        return Chapter(replace(self.study, trials=trials), self.store)
+        return Chapter(replace(self.study, trials=trials), self.store, self.whole or self.study)
 
     @cached_property
     def results(self) -> list[Result]:
@@ -70,7 +74,7 @@ class Chapter:
     @cached_property
     def assessments(self) -> list[Assessment]:
         """The headline claims, judged."""
-        return assess(self.study, self.store)
+        return assess(self.whole or self.study, self.store)
 
     @cached_property
     def attacks(self) -> Attacks:

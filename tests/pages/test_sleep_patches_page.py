@@ -56,7 +56,9 @@ def complete(store: Store, study: Study) -> None:
             for asked in trial.measurements:
                 question, name = asked.question, key(asked)
                 if isinstance(question, FGSMScan):
-                    more = {"values": {"distance": [0.0, 0.1 * factor, 0.1 * factor, None]}}
+                    more = {
+                        "values": {"distance": [0.0, 0.1 * factor, 0.1 * factor, None], "value": [25.0 * factor] * 4}
+                    }
                 elif isinstance(question, Distance):
                     more = {"values": {"distance": [0.0, 0.1 * factor, 0.3 * factor, 9.0]}}
                 elif isinstance(question, OneLayerDistance):
@@ -125,7 +127,7 @@ def test_weights_are_sorted_by_what_their_pixel_is(full: chapter.Chapter) -> Non
 
 def test_differences_are_those_of_the_records_seed_by_seed(full: chapter.Chapter) -> None:
     found = tables.paired(full).data.set_index(["overlap", "sleep minus"])
-    assert {overlap for overlap, _ in found.index} == {5, 15, 20, 22, 24}
+    assert {overlap for overlap, _ in found.index} == {5, 15, 20, 22, 23, 24}
     assert {row for _, row in found.index} == set(NAMES) - {"sleep"}
     row = found.loc[(24, "scaled")]
     assert row["clean, %"] == "+50.0 [+50.0, +50.0]"
@@ -154,18 +156,20 @@ def test_a_chapter_on_one_data_set_is_not_confused_by_another(full: chapter.Chap
     assert not set(whole.on().frame["label"])
     assert all(is_patches(trial) for trial in full.study.trials)
     assert set(sleep.cells(whole.on()).data["data"]) == {"mnist"}
-    assert all(found.verdict.word == "not tested" for found in whole.assessments)
+    for page in (whole, whole.on(), full):
+        tested = {found.headline.id for found in page.assessments if found.verdict.word != "not tested"}
+        assert tested == {"patches"}
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "full"])
-def test_patches_come_last_under_names_of_their_own_and_feed_no_claim(scale: str) -> None:
+def test_patches_come_last_under_names_of_their_own_and_feed_their_own_claim(scale: str) -> None:
     study = papers.study("sleep", scale)
     toy = [trial for trial in study.trials if is_patches(trial)]
     assert study.trials[-len(toy) :] == tuple(toy)
     assert not {trial.label for trial in toy} & {trial.label for trial in study.trials if not is_patches(trial)}
     assert len({(trial.label, trial.network.seed) for trial in toy}) == len(toy)
-    fed = {key(trial.network) for h in load("sleep").headlines for trial, _ in feeding(study, h)}
-    assert not {key(trial.network) for trial in toy} & fed
+    fed = {h.id for h in load("sleep").headlines for trial, _ in feeding(study, h) if trial in toy}
+    assert fed == ({"patches"} if scale == "full" else set())
 
 
 def test_parameters_of_patches_are_those_of_the_later_code() -> None:
@@ -175,7 +179,9 @@ def test_parameters_of_patches_are_those_of_the_later_code() -> None:
         trial for trial in papers.study("sleep", "full").trials if isinstance(trial.network.defense, OneLayerSleep)
     ]
     assert {trial.network.defense for trial in slept} == {SLEEP}
-    assert {trial.network.seed for trial in slept} == {2, 3, 4, 5, 6}
+    claimed = {trial.network.seed for trial in slept if trial.factors["overlap"] == "23"}
+    assert claimed == set(range(2, 14))
+    assert {trial.network.seed for trial in slept if trial.factors["overlap"] != "23"} == {2, 3, 4, 5, 6}
 
 
 def test_seeds_can_be_chosen() -> None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from bioinspired.lab.claims import Evidence, Headline, Holding, Verdict, judge, load
 from bioinspired.lab.claims.endpoints import answers, data_of, feeding
 from bioinspired.lab.claims.holding import alike, holding
-from bioinspired.lab.claims.registration import registered
+from bioinspired.lab.claims.registration import registered, trained_after
+from bioinspired.lab.claims.verdicts import SEEDS_FOR_A_PROVISIONAL_VERDICT
 from bioinspired.lab.declarations import PAPERS_SCHEDULE, Study
 from bioinspired.lab.measurements.declarations import Distance
 from bioinspired.lab.records.results import Result, read
@@ -42,16 +43,20 @@ def assess(study: Study, store: Store) -> list[Assessment]:
     used = [[result for result in found if _feeds(headline, result)] for headline in headlines]
     evidence = [_bridged(headline, study, found) for headline in headlines]
     verdicts = judge(list(zip(headlines, evidence, strict=True)), m=claims.m)
+    fixed = [
+        not one.tested or registered(headline, study, mine)
+        for headline, one, mine in zip(headlines, evidence, used, strict=True)
+    ]
     return [
         Assessment(
             headline=headline,
             evidence=one,
             verdict=verdict,
-            paper_access=holding(headline, here, study, found, "the paper's", one.registered or not one.tested),
-            white_box=holding(headline, here, study, found, "white box", one.registered or not one.tested),
+            paper_access=holding(headline, here, study, found, "the paper's", before),
+            white_box=holding(headline, here, study, found, "white box", before),
             used=tuple(mine),
         )
-        for headline, one, verdict, mine in zip(headlines, evidence, verdicts, used, strict=True)
+        for headline, one, before, verdict, mine in zip(headlines, evidence, fixed, verdicts, used, strict=True)
     ]
 
 
@@ -72,8 +77,19 @@ def _feeds(headline: Headline, result: Result) -> bool:
     )
 
 
+def _confirming(headline: Headline, study: Study, used: Sequence[Result]) -> Sequence[Result]:
+    """Of the measurements that feed a claim those that judge it.
+
+    Where both sides have enough networks for a verdict that were trained after the claim was fixed, these alone: what
+    had been seen before is its pilot. Else all.
+    """
+    after = trained_after(headline, study, used)
+    seeds = [{r.seed for r in after if r.label == label} for label in (headline.defended, headline.baseline)]
+    return after if min(map(len, seeds)) >= SEEDS_FOR_A_PROVISIONAL_VERDICT else used
+
+
 def _evidence(headline: Headline, study: Study, found: Sequence[Result]) -> Evidence:
-    used = [result for result in found if _feeds(headline, result)]
+    used = _confirming(headline, study, [result for result in found if _feeds(headline, result)])
     metric = headline.endpoint.metric
     arms = [_by_seed([r for r in used if r.label == label], metric) for label in (headline.defended, headline.baseline)]
     if not all(arms):

@@ -91,9 +91,14 @@ def add(made: Iterable[Study]) -> list[str]:
 
 def registered(headline: Headline, study: Study, used: Iterable[Result]) -> bool:
     """Whether a claim was fixed before the networks behind these measurements were trained."""
-    now, results = digest(study), list(used)
-    first = listed().get(name_of(study), [""])[0]
-    return bool(results) and all(_before(headline, study.name, result, now, first) for result in results)
+    results = list(used)
+    return bool(results) and len(trained_after(headline, study, results)) == len(results)
+
+
+def trained_after(headline: Headline, study: Study, used: Iterable[Result]) -> list[Result]:
+    """Those of these measurements whose networks were trained after a claim was fixed."""
+    now, first = digest(study), listed().get(name_of(study), [""])[0]
+    return [result for result in used if _before(headline, study.name, result, now, first)]
 
 
 def _before(headline: Headline, study: str, result: Result, now: str, first: str) -> bool:

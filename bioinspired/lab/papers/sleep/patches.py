@@ -1,6 +1,7 @@
 """The toy task of patches in the study of sleep: four images, one layer, and how much the images share.
 
-    waking; sleep with the parameters of the authors' later code                    every overlap, main seeds
+    waking; sleep with the parameters of the authors' later code                    every overlap, main seeds; more
+                                                                                    where a claim is judged
     scaled, turned, as much noise, deleted (`defenses.one_layer_controls`)          every overlap, control seeds
 
 Every network is asked about its four images: clean, the FGSM scan as released, the smallest change in Linf (a
@@ -32,11 +33,15 @@ RECIPE = Recipe(epochs=4, batch=2, rate="0.05", momentum="0.5", decay="0", sched
 
 @dataclass(frozen=True, kw_only=True)
 class Patches:
-    """What differs between scales: overlaps in pixels of 25, seeds, how long sleep and searches are, noise."""
+    """What differs between scales: overlaps in pixels of 25, seeds, how long sleep and searches are, noise.
+
+    `claimed` is the overlap at which a claim is judged, and how many seeds its two rows have there.
+    """
 
     overlaps: tuple[int, ...]
     seeds: tuple[int, ...]
     control_seeds: tuple[int, ...]
+    claimed: tuple[int, int] | None = None
     steps: int = SLEEP.steps
     scan_steps: int = 81
     boundary_steps: int = 2_000
@@ -46,32 +51,39 @@ class Patches:
 def trials(patches: Patches, seeds: tuple[int, ...] | None) -> Iterator[Trial]:
     """The trials, with other seeds where they are given; the factors are "row" and "overlap"."""
     if seeds is not None:
-        patches = replace(patches, seeds=seeds, control_seeds=seeds)
+        patches = replace(patches, seeds=seeds, control_seeds=seeds, claimed=None)
     sleep = replace(SLEEP, steps=patches.steps)
+    for overlap in patches.overlaps:
+        main = patches.seeds
+        if patches.claimed is not None and patches.claimed[0] == overlap:
+            main = tuple(range(main[0], main[0] + patches.claimed[1]))
+        yield from _at(overlap, main, patches, sleep)
+
+
+def _at(overlap: int, main: tuple[int, ...], patches: Patches, sleep: OneLayerSleep) -> Iterator[Trial]:
     rows: list[tuple[str, Defense | None, tuple[int, ...]]] = [
-        ("waking", None, patches.seeds),
-        ("sleep", sleep, patches.seeds),
+        ("waking", None, main),
+        ("sleep", sleep, main),
         ("scaled", OneLayerControl(choice="scaled", like=sleep), patches.control_seeds),
         ("turned", OneLayerControl(choice="turned", like=sleep), patches.control_seeds),
         ("as much noise", OneLayerControl(choice="noise", like=sleep), patches.control_seeds),
         ("deleted", OneLayerControl(choice="deleted"), patches.control_seeds),
     ]
-    for overlap in patches.overlaps:
-        for row, defense, its_seeds in rows:
-            for seed in its_seeds:
-                network, twin = (_network(overlap, seed, change) for change in (defense, None))
-                asked = _questions(patches)
-                if row in ("waking", "sleep") and patches.boundary_steps:
-                    boundary = Distance(name="boundary", norm="l2", steps=patches.boundary_steps)
-                    asked += (Measurement(question=boundary),)
-                if seed == its_seeds[0]:
-                    asked += (Measurement(question=OneLayerWeights(), sources=(twin,)),)
-                yield Trial(
-                    network=network,
-                    label=f"{row}, overlap {overlap}",
-                    measurements=asked,
-                    factors={"row": row, "overlap": str(overlap)},
-                )
+    for row, defense, its_seeds in rows:
+        for seed in its_seeds:
+            network, twin = (_network(overlap, seed, change) for change in (defense, None))
+            asked = _questions(patches)
+            if row in ("waking", "sleep") and patches.boundary_steps:
+                boundary = Distance(name="boundary", norm="l2", steps=patches.boundary_steps)
+                asked += (Measurement(question=boundary),)
+            if seed == its_seeds[0]:
+                asked += (Measurement(question=OneLayerWeights(), sources=(twin,)),)
+            yield Trial(
+                network=network,
+                label=f"{row}, overlap {overlap}",
+                measurements=asked,
+                factors={"row": row, "overlap": str(overlap)},
+            )
 
 
 def _network(overlap: int, seed: int, defense: Defense | None) -> Network:
