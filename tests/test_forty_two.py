@@ -98,7 +98,6 @@ sys.path.insert(0, "tests")
 from test_forty_two import EPSILONS, small
 from bioinspired.attacks.forty_two import run
 from bioinspired.attacks.members import MEMBERS
-torch.set_num_threads(1)
 model, x, y = small()
 found = {}
 for one in MEMBERS:
