@@ -28,6 +28,7 @@ from bioinspired.lab.measurements.declarations import Question
 from bioinspired.lab.records.provenance import of_run
 from bioinspired.lab.records.store import Store, unpack
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* is known to be wrong")
 OTHER_ARITHMETIC = {"ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA"}
 FLIPPED = 2  # images of a measurement whose outcome differs on another processor
 VALUE = 1e-3  # relative, of a value of any other image and of a loss
@@ -68,7 +69,7 @@ def made(store, network, *measurements):
 
 
 def same_machine(record, unit):
-    """Whether processor and versions are those with which a unit was made, and nothing asks for another's arithmetic."""
+    """Whether processor and versions are those with which a unit was made, with that processor's arithmetic."""
     if not OTHER_ARITHMETIC.isdisjoint(os.environ):
         return False
     golden, here = record.provenance["runs"][record.unit(unit)["run"]], of_run("cpu")
