@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import nn
 
-torch.set_num_threads(1)  # networks this small are slower on two threads than on one
 EPS = 0.15
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from bioinspired import attacks
 from bioinspired.attacks import arguments
-from bioinspired.attacks.autoattack.ensemble import PROPOSALS
-from bioinspired.attacks.autoattack.square import square as search
+from bioinspired.attacks.auto_attack.ensemble import PROPOSALS
+from bioinspired.attacks.auto_attack.square import square as search
 from bioinspired.attacks.batches import Images
 from bioinspired.attacks.external.entry import Entry, Kind
 from bioinspired.attacks.external.guard import within

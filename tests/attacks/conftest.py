@@ -7,11 +7,6 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def digits():
     """(training images, labels, test images, labels); images [n, 1, 8, 8] in [0, 1]."""

@@ -12,8 +12,8 @@ from pyautoattack.square import SquareAttack
 from torch import nn
 
 from bioinspired.attacks import autoattack
-from bioinspired.attacks.autoattack import ensemble, square
-from bioinspired.attacks.autoattack.fab import onto_hyperplane
+from bioinspired.attacks.auto_attack import ensemble, square
+from bioinspired.attacks.auto_attack.fab import onto_hyperplane
 from bioinspired.attacks.batches import Images
 from bioinspired.attacks.eot import Expectation
 from bioinspired.attacks.frozen import frozen

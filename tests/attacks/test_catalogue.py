@@ -13,6 +13,7 @@ from bioinspired.attacks.catalogue import as_json, entries, entry, run
 from bioinspired.errors import UserError
 
 EPS = {"linf": 1e-4, "l2": 1e-3, "l1": 1e-2, "l0": 0}  # so small that every image stands
+pytestmark = pytest.mark.filterwarnings("ignore:.* is known to be wrong")
 LONG = 2000  # forward passes per image from which on an attack is tried in one norm and on one network only
 PAIRS = [
     pytest.param(one, norm, marks=[pytest.mark.release] if one.forwards >= LONG and norm != one.norms[0] else [])

@@ -7,9 +7,6 @@ import torch
 from bioinspired.attacks.catalogue import entries
 from bioinspired.attacks.external import defects
 
-torch.set_num_threads(1)
-
-
 EXPECTED = {  # between what and what the two numbers must lie: as shipped, and what is recommended
     "step": ((75, 95), (55, 75)),  # robust accuracy: the default overstates it
     "iterations": ((195, 205), (1800, 1950)),

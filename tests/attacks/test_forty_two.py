@@ -97,7 +97,6 @@ sys.path.insert(0, "tests")
 from test_forty_two import EPSILONS, small
 from bioinspired.lab.papers.dim.forty_two import run
 from bioinspired.lab.papers.dim.members import MEMBERS
-torch.set_num_threads(1)
 model, x, y = small()
 found = {}
 for one in MEMBERS:

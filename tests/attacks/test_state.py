@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bioinspired.attacks import autoattack, fgsm, mi_fgsm, pgd
-from bioinspired.attacks.autoattack import ensemble
+from bioinspired.attacks.auto_attack import ensemble
 
 ATTACKS = {
     "fgsm": lambda model, x, y: fgsm(model, x, y, norm="linf", eps=0.1),

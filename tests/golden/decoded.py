@@ -6,13 +6,17 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import bioinspired.lab.papers.sleep.declarations  # noqa: F401  # its kinds
 from bioinspired.declarations import Defense, Network
+from bioinspired.lab import papers
 from bioinspired.lab.declarations import Measurement
 from bioinspired.lab.measurements.declarations import Question
+
+for _paper in papers.NAMES:
+    import_module(f"bioinspired.lab.papers.{_paper}.study")  # with the kinds that it declares
 
 
 def declared(folder: Path) -> dict[Network, dict[str, Measurement]]:

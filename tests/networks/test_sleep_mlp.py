@@ -135,7 +135,7 @@ def test_the_head_is_an_mlp_of_unequal_layers() -> None:
     h = 0.75 * np.maximum(second @ h, 0)
     assert model(x).detach().numpy() == pytest.approx((last @ h).T, rel=1e-4, abs=1e-9)
     assert (last @ h).min() < 0
-    assert float(model.train()(x).min()) >= -1e-7, "the output's ReLU, in training only"
+    assert float(model.train()(x).detach().min()) >= -1e-7, "the output's ReLU, in training only"
 
 
 def test_patches_have_one_linear_layer() -> None:

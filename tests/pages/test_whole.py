@@ -47,7 +47,7 @@ def test_every_page_is_there_and_nothing_reaches_for_the_network(built):
 
 def test_notebooks_that_read_records_do_not_import_torch(built):
     root, *_ = built
-    code = "import sys; from bioinspired import chapter, figures, tables; print('torch' in sys.modules)"
+    code = "import sys; from bioinspired.pages import chapter, figures, tables; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "False"
     executed = json.loads((root / "_build/source/papers/defective_conv.ipynb").read_text())

@@ -29,7 +29,7 @@ def run(
     common: dict[str, Any] = {"norm": attack.norm, "eps": number(attack.eps)}
     step_size = None if attack.step_size is None else number(attack.step_size) * number(attack.eps)
     if attack.name == "autoattack":
-        from bioinspired.attacks.autoattack.ensemble import autoattack
+        from bioinspired.attacks.auto_attack.ensemble import autoattack
 
         return autoattack(model, x, y, **common, generator=generator)
     if attack.name not in ("fgsm", "pgd", "mi_fgsm"):

@@ -60,7 +60,7 @@ def deciding(chapter: Chapter) -> Figure:
                 axis.scatter(values, [place] * len(values), s=8, color=colour, alpha=0.5)
                 if len(values):
                     axis.scatter(values.mean(), place, s=44, color=colour, marker="|", linewidth=2.5)
-            axis.set_ylim(len(rows) - 0.5, -0.5)
+            axis.set_ylim(max(len(rows), 1) - 0.5, -0.5)
             axis.set_yticks(range(len(rows)), rows if axis is line[0] else [""] * len(rows), fontsize="x-small")
             axis.tick_params(axis="x", labelsize="x-small")
         line[0].set_ylabel(GROUPS[group], fontsize="x-small")
@@ -235,7 +235,9 @@ def classes(chapter: Chapter, labels: Sequence[str] = ("standard", "sleep A", "s
             continue
         drawn = True
         table = np.where(np.isfinite(recalls), recalls, np.nan)
-        x = np.arange(table.shape[1]) + (number - 1) * 0.27
+        known = np.isfinite(table).any(0)  # classes that had an image
+        table = table[:, known]
+        x = np.flatnonzero(known) + (number - 1) * 0.27
         axis.bar(x, np.nanmean(table, 0), width=0.25, color=colour, label=label)
         axis.vlines(x, np.nanmin(table, 0), np.nanmax(table, 0), color="#333333", linewidth=1)
     axis.set(xlabel="class", ylabel="answered right, %", ylim=(0, 102), xticks=range(10))

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -219,14 +218,14 @@ def test_a_damaged_record_is_set_aside_and_made_again(made, tmp_path):
 
 
 def test_one_task_that_cannot_be_done_does_not_stop_the_others(made, tmp_path, monkeypatch):
-    make = worker.training.make
+    make = worker.train.make
 
     def refuse(network, *arguments, **options):
         if network.seed == 9:
             raise UserError("no such luck.")
         return make(network, *arguments, **options)
 
-    monkeypatch.setattr(worker.training, "make", refuse)
+    monkeypatch.setattr(worker.train, "make", refuse)
     store = Store(tmp_path, "smoke")
     failures = run([STUDY], store, executor=Here())
     assert [failure.why for failure in failures] == ["no such luck."]
@@ -281,7 +280,7 @@ cli.main()
 def begin(store):
     """`bioinspired run` on the study above, in a process of its own."""
     arguments = ["run", "defective_conv", "--scale", "smoke", "--device", "cpu", "--store", str(store)]
-    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    paths = os.pathsep.join(filter(None, sys.path))  # the tests' own among them
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments],
         stderr=subprocess.PIPE,
@@ -350,5 +349,8 @@ def test_a_network_that_is_trained_again_keeps_what_was_registered_before_its_fi
         )
 
     store.update(name, earlier)
-    assert run([STUDY], store, executor=Here(), refresh=True) == []
+    store.weights(name).unlink()
+    new = replace(TRIALS[1], measurements=(ask(Attack(name="fgsm", eps="0.3")),))
+    assert run([replace(STUDY, trials=(new,))], store, executor=Here()) == []
+    assert store.read(name).unit("training")["verified"]["identical"]
     assert store.read(name).unit("training")["registered"] == {"dim": "a" * 64}

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from bioinspired.attacks import arguments
-from bioinspired.attacks.autoattack.apgd import apgd
-from bioinspired.attacks.autoattack.fab import fab
-from bioinspired.attacks.autoattack.square import square
+from bioinspired.attacks.auto_attack.apgd import apgd
+from bioinspired.attacks.auto_attack.fab import fab
+from bioinspired.attacks.auto_attack.square import square
 from bioinspired.attacks.batches import Found, Images, remaining
 from bioinspired.attacks.eot import Expectation
 from bioinspired.attacks.frozen import Model, frozen
