@@ -19,7 +19,7 @@ from bioinspired.lab.claims.assessment import Assessment, assess
 from bioinspired.lab.records.store import Store
 
 ROOT = Path(__file__).parents[3]
-FORMER = ROOT / "bioinspired/lab/claims/former_verdicts.csv"
+FORMER = ROOT / "tests/golden/former_verdicts.csv"
 FILE = np.load(ROOT / "tests/golden/known_answers.npz")
 META = json.loads(FILE["meta"].tobytes())
 
@@ -124,6 +124,24 @@ def former(claim: str) -> tuple[float, float]:
     reach = stats.t.ppf(1 - tail, df) * np.sqrt(sum(seeds) + images)
     mean = defended.mean() - baseline.mean()
     return (np.exp(mean - reach), np.exp(mean + reach)) if ratio else (mean - reach, mean + reach)
+
+
+def test_the_method_page_shows_both_rules():
+    """`book/two_rules.csv`; written anew where `rows` changes."""
+    with (ROOT / "book/two_rules.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == rows()
+
+
+def rows() -> list[list[str]]:
+    out = [["study", "claim", "seeds", "former interval", "former verdict", "interval", "verdict"]]
+    with FORMER.open(newline="") as file:
+        for row in csv.DictReader(file):
+            found = judged(row["study"])[f"{row['study']}/{row['claim']}"]
+            form = "{:.2f} [{:.2f}, {:.2f}]" if found.unit == "ratio" else "{:+.1f} [{:+.1f}, {:+.1f}]"
+            before = form.format(*(float(row[name]) for name in ("effect", "low", "high")))
+            now = form.format(found.effect, found.low, found.high)
+            out.append([row["study"], row["claim"], row["seeds"], before, row["verdict"], now, found.word])
+    return out
 
 
 # --- from the published store, where studies still declare what these records answer
