@@ -20,7 +20,7 @@ from bioinspired.lab import papers
 from bioinspired.lab.declarations import Scale, Study, Tier
 from bioinspired.lab.engine.making import make
 from bioinspired.lab.engine.plan import Unit, command, recorded, shown, units
-from bioinspired.lab.records.store import PUBLISHED, DamagedRecordError, Store, open_store
+from bioinspired.lab.records.store import PUBLISHED, SCALES, DamagedRecordError, Store, open_store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -196,20 +196,26 @@ def claims(
     store: StoreOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """List the papers' headline claims: what is claimed, what was measured, the verdict."""
+    """What the papers claim, what was measured, the verdict; and at a glance whether each defense holds."""
     from bioinspired.lab.claims.assessment import assess
+    from bioinspired.lab.claims.endpoints import data_of
+    from bioinspired.lab.claims.summary import counted, described, of_attacks, price, sentence
 
     place = open_store(scale, store)
     rows: list[dict[str, Any]] = []
     for name in (study,) if study else papers.NAMES:
         wanted = recorded(name, place, dataset=dataset)
-        for found in assess(wanted, place):
+        assessed = assess(wanted, place)
+        for found in assessed:
             claim, verdict = found.headline, found.verdict
             rows.append(
                 {
                     "study": name,
+                    "data": data_of(wanted),
                     "id": claim.id,
                     "statement": claim.statement,
+                    "sort": claim.sort,
+                    "kind": claim.kind,
                     "source_set": claim.source_set,
                     "place": claim.place,
                     "reliability": claim.reliability,
@@ -220,22 +226,44 @@ def claims(
                     "seeds": verdict.k,
                     "n": verdict.n,
                     "verdict": verdict.text,
+                    "registered": found.evidence.registered if found.evidence.tested else None,
+                    "clean": dict(zip(("defended", "twin"), found.clean, strict=True)),
                     "holds": None
                     if claim.access == "none"
-                    else {"paper's access": found.paper_access.text, "white box": found.white_box.text},
-                    "criterion": claim.criterion,
+                    else {"paper's access": described(found.paper_access), "white box": described(found.white_box)},
                 }
             )
-    if as_json:
-        print(json.dumps(rows, indent=1))
-        return
-    for name in dict.fromkeys(row["study"] for row in rows):
-        table = Table("claim", "what", "paper", "ours", "verdict", title=f"{name}, {scale}", title_justify="left")
+        if as_json:
+            continue
+        table = Table("claim", "what", "paper", "ours", "verdict", title=f"{name}, {data_of(wanted)}")
+        table.title_justify = "left"
         for row in (row for row in rows if row["study"] == name):
-            ours = "" if row["ours"] is None else f"{row['ours']:.2f}"
+            ends = "" if row["interval"] is None else " [{:.2f}, {:.2f}]".format(*row["interval"])
+            ours = "" if row["ours"] is None else f"{row['ours']:.2f}{ends}"
             paper = "" if row["paper"] is None else str(row["paper"])
             table.add_row(row["id"], row["statement"], paper, ours, row["verdict"])
         Console().print(table)
+        print(f"{name}: {counted(assessed)}.")
+        for one in of_attacks(assessed):
+            print(f"  {price(one)} With the paper's access: {sentence(one, one.paper_access)}")
+            print(f"  In white box: {sentence(one, one.white_box)}")
+    if as_json:
+        print(json.dumps(rows, indent=1))
+
+
+@app.command()
+def register() -> None:
+    """Write down what is registered of every study, scale and data set; a commit of the file registers it."""
+    from bioinspired.lab.claims import registration
+
+    made = [
+        papers.study(name, scale, dataset=data)
+        for name in papers.NAMES
+        for scale in SCALES
+        for data in papers.datasets(name, scale)
+    ]
+    changed = registration.add(made)
+    print("\n".join(changed) if changed else "Nothing has changed since the last registration.")
 
 
 @app.command()

@@ -39,7 +39,7 @@ SCALES = {
         "**Scale: narrow.** The papers' data, complete and at their own resolution; narrow networks and short "
         "schedules, made on two cores."
     ),
-    "full": "**Scale: full.** The paper's data and networks, or the nearest that is stated below.",
+    "full": "The paper's data and networks, or the nearest that is stated below.",
 }
 FIDELITY = {
     "paper": "The protocol is the paper's.",
@@ -95,7 +95,16 @@ class Chapter:
     def banner(self) -> str:
         """What made this page and what that means for its numbers, as Markdown."""
         fidelity = FIDELITY[self.study.fidelity].format(changes=self.study.changes)
-        return f"{SCALES[self.study.scale]} {fidelity} {self._elsewhere()} {self.missing()}".replace("  ", " ").strip()
+        parts = (SCALES[self.study.scale], self._networks(), fidelity, self._elsewhere(), self.missing())
+        return " ".join(part for part in parts if part)
+
+    def _networks(self) -> str:
+        """The sizes and schedules of the networks that are compared."""
+        here = [trial.network for trial in self.study.trials if trial.network.data.name == data_of(self.study)]
+        said = dict.fromkeys(
+            f"{one.architecture.name} of width {one.architecture.width}, {one.recipe.epochs} epochs" for one in here
+        )
+        return f"**Networks on {data_of(self.study)}: {'; '.join(said)}.**"
 
     def _elsewhere(self) -> str:
         """Of published records, that the study's own data set has no records yet, where that is so."""

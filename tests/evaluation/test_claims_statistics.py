@@ -233,19 +233,19 @@ def true_gain(seed_spread, gain, rate=50.0):
 
 @pytest.mark.parametrize(
     ("k", "n", "spread", "power"),
-    [(3, 500, 3.0, 14), (5, 200, 2.5, 48), (5, 500, 3.0, 62), (5, 400, 3.0, None), (5, 300, 4.0, None),
+    [(3, 500, 3.0, 14), (5, 200, 2.5, 43), (5, 500, 3.0, 64), (5, 400, 3.0, None), (5, 300, 4.0, None),
      (10, 200, 3.0, None)],
 )  # fmt: skip
 def test_coverage_is_at_least_nominal_and_power_is_what_five_seeds_give(k, n, spread, power):
     generator = np.random.default_rng(k * n)
     effects = simulated(generator, 2000, k, n, spread, 10.0)
     truth = true_gain(spread, 10.0)
-    for level, least in ((0.025, 94.0), (0.025 / 8, 98.4)):
+    for level, least in ((0.025, 94.0), (0.025 / 8, 98.4)):  # within a point of nominal
         inside = [low <= truth <= high for low, high in (effect.interval(level) for effect in effects)]
         assert 100 * np.mean(inside) >= least
     if power is not None:
         found = 100 * np.mean([effect.interval(0.025 / 8)[0] > 0 for effect in effects])
-        assert found == pytest.approx(power, abs=20)
+        assert found == pytest.approx(power, abs=4)
 
 
 def test_the_family_error_is_below_five_percent():

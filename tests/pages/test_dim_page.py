@@ -387,9 +387,8 @@ def test_a_choice_on_few_images_is_called_noise(directly, monkeypatch):
 def test_nothing_standing_on_both_sides_leaves_what_the_rule_of_three_allows(monkeypatch, directly):
     monkeypatch.setattr(dim_reconstructions, "_standing", seeds_of({"a": [0.0], "b": [0.0]}))
     gap, low, high = dim_reconstructions.interval(directly, "a", "b", "all")
-    reach = 1.96 * (2 * statistics.accuracy_variance(0, N)) ** 0.5
-    assert (gap, low, high) == pytest.approx((0, -reach, reach), rel=1e-3)
-    assert reach > 2
+    reach = statistics.unseen(N, 0.025)
+    assert (gap, low, high) == pytest.approx((0, -reach, reach))
 
 
 def test_every_attack_of_the_page_counts_for_reconstructions_and_rivals(full, directly):
@@ -434,10 +433,9 @@ def test_a_reconstruction_that_was_trained_once_has_the_spread_of_dim(monkeypatc
     rates = {"a": [0.7], "class PCA": [0.5], "DIM": [0.3, 0.5]}
     monkeypatch.setattr(dim_reconstructions, "_standing", seeds_of(rates))
     gap, low, high = dim_reconstructions.interval(full, "a", "class PCA", "all")
-    images = dim_reconstructions.image_deviation(np.stack([100.0 * first(0.7, N)]), np.stack([100.0 * first(0.5, N)]))
-    error = (np.var([30, 50], ddof=1) + images**2 / N) ** 0.5
-    assert gap == pytest.approx(20)
-    assert (high - low) / 2 == pytest.approx(12.706 * error, rel=1e-3)  # Student's t of one degree of freedom
+    images = np.var(100.0 * first(0.7, N) - 100.0 * first(0.5, N), ddof=1) / N
+    reach = (12.706**2 * np.var([30, 50], ddof=1) + 1.972**2 * images) ** 0.5  # t of 1 and 199 degrees of freedom
+    assert (gap, low, high) == pytest.approx((20, max(20 - reach, -100), min(20 + reach, 100)), rel=1e-3)
 
 
 def test_how_many_images_the_nearest_neighbour_keeps():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bioinspired.lab.claims import Evidence, Headline, Holding, Verdict, judge, load
 from bioinspired.lab.claims.endpoints import answers, data_of, feeding
-from bioinspired.lab.claims.holding import alike, holding
+from bioinspired.lab.claims.holding import UNDEFENDED, alike, clean_accuracy, holding
 from bioinspired.lab.claims.registration import registered, trained_after
 from bioinspired.lab.claims.verdicts import SEEDS_FOR_A_PROVISIONAL_VERDICT
 from bioinspired.lab.declarations import PAPERS_SCHEDULE, Study
@@ -32,6 +32,7 @@ class Assessment:
     verdict: Verdict
     paper_access: Holding
     white_box: Holding
+    clean: tuple[float | None, float | None]
     used: tuple[Result, ...]
 
 
@@ -43,6 +44,7 @@ def assess(study: Study, store: Store) -> list[Assessment]:
     used = [[result for result in found if _feeds(headline, result)] for headline in headlines]
     evidence = [_bridged(headline, study, found) for headline in headlines]
     verdicts = judge(list(zip(headlines, evidence, strict=True)), m=claims.m)
+    clean = clean_accuracy(found)
     fixed = [
         not one.tested or registered(headline, study, mine)
         for headline, one, mine in zip(headlines, evidence, used, strict=True)
@@ -54,6 +56,7 @@ def assess(study: Study, store: Store) -> list[Assessment]:
             verdict=verdict,
             paper_access=holding(headline, here, study, found, "the paper's", before),
             white_box=holding(headline, here, study, found, "white box", before),
+            clean=(clean.get(headline.defended), clean.get(UNDEFENDED)),
             used=tuple(mine),
         )
         for headline, one, before, verdict, mine in zip(headlines, evidence, fixed, verdicts, used, strict=True)

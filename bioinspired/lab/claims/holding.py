@@ -33,7 +33,7 @@ def holding(
     white = access == "white box" or headline.access == "white box"
     attacks = Attacks([result for result in found if white or _is_moved(result)], white=white)
     level, primary = primary_strength(headline, claims, attacks)
-    clean = _clean_accuracy(found)
+    clean = clean_accuracy(found)
     rivals = [
         label
         for label in dict.fromkeys((*BASELINES, *study.rivals))
@@ -146,7 +146,8 @@ def trained(result: Result) -> bool:
     return defense is None or not defense.closed_form
 
 
-def _clean_accuracy(found: Sequence[Result]) -> Mapping[str, float]:
+def clean_accuracy(found: Sequence[Result]) -> Mapping[str, float]:
+    """By label, in percent, the mean over seeds."""
     rates = defaultdict[str, list[float]](list)
     for result in found:
         if isinstance(result.measurement.question, Clean) and (rate := result.rate()) is not None:

@@ -103,8 +103,9 @@ class Holding:
         beyond: white box is more than the paper claims robustness for.
         level, primary: norm and strength, and whose strength it is; None where there is none.
         rival: the baseline against which least was gained; "" where there is none. k, n: seeds and images of both.
-        rates: what defended and rival keep, in percent. effect: their difference in points; low, high: its interval,
-            None below three seeds. attacks: how many were counted.
+        rates: what defended and rival keep, in percent; rivals: the same against every baseline.
+        effect: their difference in points; low, high: its interval, None below three seeds.
+        attacks: how many were counted.
         failed: the checks that failed, with the network they failed on.
     """
 
@@ -117,6 +118,7 @@ class Holding:
     primary: Primary
     rival: str
     rates: tuple[float, float] | None
+    rivals: Mapping[str, tuple[float, float]]
     effect: float | None
     low: float | None
     high: float | None
@@ -229,6 +231,7 @@ def holds(
         primary=primary,
         rival=lowest,
         rates=None if evidence is None else (_mean(evidence.defended), _mean(evidence.baseline)),
+        rivals={label: (_mean(each.defended), _mean(each.baseline)) for label, each in rivals.items()},
         effect=None if evidence is None else evidence.mean(),
         low=ends[lowest][0] if lowest in ends else None,
         high=ends[lowest][1] if lowest in ends else None,

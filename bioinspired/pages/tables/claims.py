@@ -1,6 +1,6 @@
 """Claims, verdicts, and how near our numbers are to the printed ones."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from html import escape
 
 import pandas as pd
@@ -8,8 +8,9 @@ from pandas.io.formats.style import Styler
 
 from bioinspired.lab.claims import Holding, Verdict, agreement, load
 from bioinspired.lab.claims.assessment import Assessment
-from bioinspired.lab.claims.declarations import Cell, Headline
+from bioinspired.lab.claims.declarations import Cell
 from bioinspired.lab.claims.endpoints import data_of
+from bioinspired.lab.claims.summary import ball, of_attacks
 from bioinspired.pages.chapter import Chapter
 from bioinspired.pages.tables.layout import NOTHING, badge, interval, small, table
 
@@ -49,25 +50,6 @@ def holdings(chapter: Chapter) -> Styler:
         "that all of these saw, unconditional: defended minus the simple baseline against which least is gained, of "
         "those that are on clean images at most one point less accurate.",
     )
-
-
-ATTACKING = ("attack", "distance", "direct", "fgsm_scan")
-"""Kinds of endpoints that an attacker decides."""
-
-
-def speaks_of_an_attacker(claim: Headline) -> bool:
-    """Whether to ask of a claim if the defense holds: its endpoint is an attacker's, and what it defends no control."""
-    return claim.endpoint.question in ATTACKING and claim.sort == "robustness"
-
-
-def of_attacks(assessments: Iterable[Assessment]) -> list[Assessment]:
-    """The claims of which to ask whether the defense holds, one for each network, access and endpoint."""
-    kept: dict[tuple[object, ...], Assessment] = {}
-    for found in assessments:
-        claim, asked = found.headline, found.headline.endpoint
-        if speaks_of_an_attacker(claim):
-            kept.setdefault((claim.defended, claim.access, asked.name, asked.eps, asked.metric), found)
-    return list(kept.values())
 
 
 def cells(chapter: Chapter, source_set: str, ours: Callable[[Chapter, Cell], float | None]) -> Styler:
@@ -133,10 +115,9 @@ def measured(found: Holding) -> str:
     """The numbers behind the answer whether a defense holds; "" where there are none."""
     if found.effect is None or found.rates is None or found.level is None:
         return ""
-    norm, size = found.level
-    ball = size if norm == "all" else f"{norm} {size}"
+    kept = f"{found.rates[0]:.1f} %, {escape(found.rival)} {found.rates[1]:.1f} %"
     return (
-        f"{ball} ({found.primary}): {found.rates[0]:.1f} %, {escape(found.rival)} {found.rates[1]:.1f} %, difference "
+        f"{ball(found.level)} ({found.primary}): {kept}, difference "
         f"{interval(found.effect, found.low, found.high, 'points')}; {found.k} seeds, {found.n:,} images, "
         f"{found.attacks} attacks"
     )

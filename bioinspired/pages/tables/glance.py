@@ -3,28 +3,31 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import get_args
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from bioinspired.lab.claims import Holding
 from bioinspired.lab.claims.assessment import Assessment
+from bioinspired.lab.claims.declarations import Sort
 from bioinspired.lab.claims.endpoints import data_of
 from bioinspired.lab.claims.holding import UNDEFENDED
+from bioinspired.lab.claims.summary import counted, of_attacks, price, sentence
 from bioinspired.pages.chapter import Chapter
-from bioinspired.pages.tables.claims import of_attacks
+from bioinspired.pages.tables.claims import measured
 from bioinspired.pages.tables.layout import NOTHING, badge, link, small, table
 
 
 def in_short(chapter: Chapter) -> str:
-    """The verdicts of a chapter, counted, and whether the defense holds, as Markdown."""
+    """The answer of a chapter: its verdicts by sort of claim, the price, and whether the defense holds, as Markdown."""
     found = chapter.assessments
-    sentences = [f"Of {len(found)} headline claims: {_counted(one.verdict.word for one in found)}."]
-    attacked = of_attacks(found)
-    if attacked:
-        words = [_counted(one.word for one in holdings) for holdings in _holdings(attacked).values()]
-        sentences.append(f"Does it hold? For attackers with the paper's access: {words[0]}; in white box: {words[1]}.")
-    return "**In short.** " + " ".join(sentences)
+    lines = [f"**In short.** Of {len(found)} headline claims, {counted(found)}."]
+    for one in of_attacks(found):
+        lines.append(f"- {price(one)} With the paper's access: {sentence(one, one.paper_access)}")
+        if one.white_box != one.paper_access:
+            lines.append(f"- In white box: {sentence(one, one.white_box)}")
+    return "\n".join([lines[0], "", *dict.fromkeys(line.replace("-  ", "- ") for line in lines[1:])])
 
 
 def glance(chapters: Sequence[Chapter]) -> Styler:
@@ -35,17 +38,21 @@ def glance(chapters: Sequence[Chapter]) -> Styler:
         attacked = of_attacks(found)
         holdings = _holdings(attacked)
         about = (_made(chapter), _fidelity(chapter), _clean(chapter, attacked))
+        sorts = {
+            f"{sort} claims": _badges([one.verdict.word for one in found if one.headline.sort == sort])
+            for sort in get_args(Sort)
+        }
         rows.append(
-            {
-                "chapter": link(chapter.study.name) + "".join(small(escape(line)) for line in about),
-                "headline claims": _badges([one.verdict.word for one in found]),
-                **{f"holds? {access}": _badges([one.word for one in each]) for access, each in holdings.items()},
-            }
+            {"chapter": link(chapter.study.name) + "".join(small(escape(line)) for line in about)}
+            | sorts
+            | {f"holds? {access}": _answers(each) for access, each in holdings.items()}
         )
     caption = (
-        "All headline claims by verdict, and for those that speak of an attacker whether the defense holds: for "
-        "attackers with the paper's access, and in white box. Below each title: the data, how near the study is to the "
-        "paper and what differs, and what the defenses of these claims cost in accuracy on clean images."
+        "All headline claims by verdict, those about robustness, its cost, and controls apart; and whether the defense "
+        "holds: for attackers with the paper's access, and in white box, with what it keeps in the worst case, what "
+        "the baseline keeps against which it gains least, and their difference in points. Below each title: the data, "
+        "how near the study is to the paper and what differs, and what the defenses of these claims cost in accuracy "
+        "on clean images."
     )
     return table(pd.DataFrame(rows), caption)
 
@@ -57,8 +64,9 @@ def _holdings(found: Sequence[Assessment]) -> dict[str, list[Holding]]:
     }
 
 
-def _counted(words: Iterable[str]) -> str:
-    return ", ".join(f"{word} ({n})" for word, n in Counter(words).most_common())
+def _answers(found: Iterable[Holding]) -> str:
+    """Each different answer with its numbers."""
+    return "<br>".join(dict.fromkeys(badge(one.word, "") + small(measured(one)) for one in found)) or NOTHING
 
 
 def _badges(words: Sequence[str]) -> str:

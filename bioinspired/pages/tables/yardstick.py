@@ -13,13 +13,13 @@ from bioinspired.lab import papers
 from bioinspired.lab.claims import load
 from bioinspired.lab.claims.declarations import MARGINS
 from bioinspired.lab.claims.holding import BASELINES, UNDEFENDED, against
+from bioinspired.lab.claims.summary import speaks_of_an_attacker
 from bioinspired.lab.claims.verdicts import SEEDS_FOR_A_PROVISIONAL_VERDICT
 from bioinspired.lab.claims.worst_case import Attacks, Level, held
 from bioinspired.lab.measurements.declarations import Attack, Clean
 from bioinspired.lab.records.results import Result
 from bioinspired.lab.records.store import Bits
 from bioinspired.pages.chapter import Chapter
-from bioinspired.pages.tables.claims import speaks_of_an_attacker
 from bioinspired.pages.tables.layout import NOTHING, SPREAD, counts, interval, link, spread, table
 from bioinspired.pages.tables.networks import attack_name, trained_on
 
