@@ -35,8 +35,8 @@ from benchmarks.machine import hardware, keep_memory, save, timed, versions
 from bioinspired.attacks import autoattack, pgd
 from bioinspired.attacks.gradient import iterates
 from bioinspired.data import load
+from bioinspired.declarations import Data
 from bioinspired.networks.resnet18 import ResNet
-from bioinspired.trials import Data
 
 STEPS = 100
 TORCHATTACKS, FOOLBOX, PYAUTOATTACK = "torchattacks", "Foolbox", "pyautoattack"

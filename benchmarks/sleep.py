@@ -22,9 +22,9 @@ from torch import Tensor
 
 from benchmarks.machine import hardware, keep_memory, save, timed, versions
 from bioinspired.data import load
+from bioinspired.declarations import Data
 from bioinspired.defenses.sleep.spiking import Rule, Sleepers, all_asleep
 from bioinspired.errors import UserError
-from bioinspired.trials import Data
 
 LAYERS = ((1200, 784), (1200, 1200), (10, 1200))
 SETS = {

@@ -15,12 +15,12 @@ from functools import partial
 import torch
 
 from benchmarks.machine import hardware, save, timed, versions
-from bioinspired.answers import predict
-from bioinspired.attacks.forty_two import run, sizes
+from bioinspired.attacks.predictions import predict
 from bioinspired.attacks.result import Result
 from bioinspired.attacks.slices import SLICE, sliced
+from bioinspired.declarations import Architecture
+from bioinspired.lab.papers.dim.forty_two import run, sizes
 from bioinspired.networks.small_cnn import build
-from bioinspired.trials import Architecture
 
 IMAGES = 1_000
 REPETITIONS = 3

@@ -28,9 +28,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from benchmarks.machine import hardware, keep_memory, save, timed, versions
-from bioinspired import data, recipes, training
+from bioinspired import data
+from bioinspired.declarations import Architecture, Data, Network, Recipe
 from bioinspired.keys import number
-from bioinspired.trials import Architecture, Data, Network, Recipe
+from bioinspired.training import recipes, train
 
 OURS, USUAL = "ours", "DataLoader and transforms"
 GOAL = "at least 0.94 on CIFAR-10's test images within 60 s (one H200)"
@@ -80,7 +81,7 @@ class Images(Dataset[tuple[Tensor, int]]):
         self.images, self.labels = split.images.cpu(), split.labels.tolist()
         steps: list[nn.Module] = []
         if "crop" in augmentation:
-            steps.append(v2.RandomCrop(split.images.shape[-1], padding=training.PADDING))
+            steps.append(v2.RandomCrop(split.images.shape[-1], padding=train.PADDING))
         if "flip" in augmentation:
             steps.append(v2.RandomHorizontalFlip())
         self.transform = v2.Compose([*steps, v2.ToDtype(torch.float32, scale=True)])
@@ -110,7 +111,7 @@ def usual(
     else:
         loader = DataLoader(images, batch_sampler=batches, **options)
     layout = torch.channels_last if batches else torch.contiguous_format
-    model = training.assemble(network, device).train().to(memory_format=layout)
+    model = train.assemble(network, device).train().to(memory_format=layout)
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=number(recipe.rate),
@@ -121,7 +122,7 @@ def usual(
     criterion = nn.CrossEntropyLoss(label_smoothing=number(recipe.smoothing))
     steps = len(loader) * epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: training.rate(recipe, min(step, steps - 1), steps) / number(recipe.rate)
+        optimizer, lambda step: train.rate(recipe, min(step, steps - 1), steps) / number(recipe.rate)
     )
     for _ in range(epochs):
         for x, y in loader:
@@ -146,11 +147,11 @@ def gate(size: Size, device: torch.device) -> float:
     recipe = replace(size.network.recipe, epochs=1, augmentation="none", precision="fp32")
     n = 2 * recipe.batch
     network = replace(size.network, recipe=recipe, data=replace(size.network.data, train=n))
-    order = torch.randperm(n, generator=training.Draws(network.seed, device).order, device=device).tolist()
+    order = torch.randperm(n, generator=train.Draws(network.seed, device).order, device=device).tolist()
     batches = [order[start : start + recipe.batch] for start in range(0, len(order), recipe.batch)]
-    ours = dict(training.make(network, device).model.named_parameters())
+    ours = dict(train.make(network, device).model.named_parameters())
     theirs = dict(usual(network, device, size.workers, batches).named_parameters())
-    start = dict(training.assemble(network, device).named_parameters())
+    start = dict(train.assemble(network, device).named_parameters())
     moved = max(float((theirs[name] - start[name]).detach().abs().max()) for name in ours)
     apart = max(float((ours[name] - theirs[name]).detach().abs().max()) for name in ours) / moved
     if apart > 0.01:
@@ -162,7 +163,7 @@ def side_by_side(size: Size, device: torch.device) -> dict[str, Any]:
     """Seconds of an epoch with crops and flips by both loops, in an order shuffled for every repetition."""
     network = replace(size.network, recipe=replace(size.network.recipe, epochs=1, augmentation="crop_flip"))
     contenders: dict[str, Callable[[], object]] = {
-        OURS: lambda: training.make(network, device),
+        OURS: lambda: train.make(network, device),
         USUAL: lambda: usual(network, device, size.workers),
     }
     shuffle, times = random.Random(0), {name: list[float]() for name in contenders}
@@ -190,7 +191,7 @@ def schedules(size: Size, device: torch.device) -> list[dict[str, Any]]:
         seconds, accuracies = [], []
         for seed in range(size.seeds):
             network = replace(size.network, recipe=recipe, seed=seed)
-            made: list[training.Trained] = []
+            made: list[train.Trained] = []
             seconds.append(timed(partial(_into, made, network, device), device)[0])
             accuracies.append(accuracy(made[0].model, test))
         row = {"schedule": name, "epochs": recipe.epochs, "batch": recipe.batch, "seconds": seconds}
@@ -201,8 +202,8 @@ def schedules(size: Size, device: torch.device) -> list[dict[str, Any]]:
     return rows
 
 
-def _into(made: list[training.Trained], network: Network, device: torch.device) -> None:
-    made.append(training.make(network, device))
+def _into(made: list[train.Trained], network: Network, device: torch.device) -> None:
+    made.append(train.make(network, device))
 
 
 @torch.no_grad()

@@ -12,12 +12,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bioinspired.checks import check
-    from bioinspired.evaluation import evaluate
+    from bioinspired.evaluation.checks import check
+    from bioinspired.evaluation.evaluate import evaluate
 
 __all__ = ["check", "evaluate"]
 
-_MODULES = {"check": "checks", "evaluate": "evaluation"}
+_MODULES = {"check": "evaluation.checks", "evaluate": "evaluation.evaluate"}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,13 +13,14 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from bioinspired import studies
+from bioinspired.declarations import Images, Norm
 from bioinspired.errors import UserError
 from bioinspired.keys import key, number, strength
-from bioinspired.making import make
-from bioinspired.plan import Unit, command, recorded, shown, units
-from bioinspired.records import PUBLISHED, DamagedRecordError, Store, open_store
-from bioinspired.trials import Images, Norm, Scale, Study, Tier
+from bioinspired.lab import papers
+from bioinspired.lab.declarations import Scale, Study, Tier
+from bioinspired.lab.engine.making import make
+from bioinspired.lab.engine.plan import Unit, command, recorded, shown, units
+from bioinspired.lab.records.store import PUBLISHED, DamagedRecordError, Store, open_store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,8 +40,8 @@ StoreOption = Annotated[
     str, typer.Option(help="Folder of the records; else BIOINSPIRED_STORE, else results/ of the checkout.")
 ]
 DatasetOption = Annotated[str, typer.Option(help="Another data set than the study's own: digits, mnist, ...")]
-EveryStudyArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(studies.NAMES)}, or all.")]
-StudyArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(studies.NAMES)}.")]
+EveryStudyArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(papers.NAMES)}, or all.")]
+StudyArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(papers.NAMES)}.")]
 TierOption = Annotated[Tier | None, typer.Option(help="core or wide; both by default.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Processes on a CPU, one torch thread each.")]
@@ -56,9 +57,9 @@ def book(
     workers: Annotated[int, typer.Option(min=1, help="Processes, one torch thread each.")] = 2,
 ) -> None:
     """Make what is missing (at scale full: only say what is), execute the notebooks, build the book."""
-    from bioinspired.book import build, installed
+    from bioinspired.pages.build import build, installed
 
-    chosen = [name.strip() for name in only.split(",") if name.strip()] or list(studies.NAMES)
+    chosen = [name.strip() for name in only.split(",") if name.strip()] or list(papers.NAMES)
     place = open_store(scale, store)
     wanted = [recorded(name, place, dataset=dataset) for name in chosen]
     installed()
@@ -79,7 +80,7 @@ def bundle(
     workers: Annotated[int, typer.Option(min=1, help="Processes, one torch thread each.")] = 2,
 ) -> None:
     """Bring the book up to date and pack it into one file: pages, executed notebooks, records, checksums."""
-    from bioinspired.bundle import check, pack
+    from bioinspired.pages.bundle import check, pack
 
     check(target)
     book(scale=scale, dataset=dataset, store=store, workers=workers)
@@ -99,24 +100,23 @@ def run(
         bool, typer.Option("--dry-run", help="Say what would be made and how long it would take.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="With --dry-run, list every unit.")] = False,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Also make again what other code has made.")] = False,
     workers: WorkersOption = 2,
     store: StoreOption = "",
 ) -> None:
     """Train the missing networks of a study, or of all, and make their missing measurements."""
     wanted = [
-        studies.study(name, scale, dataset=one, seeds=_seeds(seeds))
-        for name in (studies.NAMES if study == "all" else (study,))
-        for one in ((dataset,) if dataset or study != "all" else studies.datasets(name, scale))
+        papers.study(name, scale, dataset=one, seeds=_seeds(seeds))
+        for name in (papers.NAMES if study == "all" else (study,))
+        for one in ((dataset,) if dataset or study != "all" else papers.datasets(name, scale))
     ]
     place = open_store(scale, store)
     chosen = _device(device)
     if dry_run:
-        _dry_run(wanted, place, tier=tier, device=chosen, refresh=refresh, workers=workers, verbose=verbose)
+        _dry_run(wanted, place, tier=tier, device=chosen, workers=workers, verbose=verbose)
         return
     with _stoppable():
         for one in wanted:
-            make([one], place, tier=tier, device=chosen, refresh=refresh or None, workers=workers)
+            make([one], place, tier=tier, device=chosen, workers=workers)
 
 
 @app.command()
@@ -127,15 +127,15 @@ def status(
     store: StoreOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """List every unit of the studies and whether it is done, missing, stale or damaged."""
-    from bioinspired.records import SCALES
+    """List every unit of the studies and whether it is done, missing or damaged."""
+    from bioinspired.lab.records.store import SCALES
 
     rows: list[dict[str, Any]] = []
     damaged: list[str] = []
     for one in (scale,) if scale else SCALES:
         place = open_store(one, store)
         damaged += [str(found) for found in place.records() if isinstance(found, DamagedRecordError)]
-        for name in (study,) if study else studies.NAMES:
+        for name in (study,) if study else papers.NAMES:
             for wanted in shown(name, place, dataset=dataset):
                 rows += [_row(one, unit) for unit in units(wanted, place)]
     for sentence in damaged:
@@ -143,11 +143,11 @@ def status(
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    table = Table("study", "data", "scale", "tier", "units", "done", "missing", "stale", "damaged")
+    table = Table("study", "data", "scale", "tier", "units", "done", "missing", "damaged")
     groups = [(row["study"], row["data"], row["scale"], row["tier"]) for row in rows]
     for group in dict.fromkeys(groups):
         states = [row["state"] for row, its in zip(rows, groups, strict=True) if its == group]
-        counts = [states.count(state) for state in ("done", "missing", "stale", "damaged")]
+        counts = [states.count(state) for state in ("done", "missing", "damaged")]
         table.add_row(*group, *map(str, (len(states), *counts)))
     Console().print(table)
 
@@ -158,20 +158,20 @@ def verify(
     scale: ScaleOption = "full",
     tier: TierOption = None,
     label: Annotated[str, typer.Option(help='One row of the study only, such as "keep 0.1".')] = "",
-    every: Annotated[bool, typer.Option("--every", help="Not only what other code has made.")] = False,
+    every: Annotated[bool, typer.Option("--every", help="Also what has been verified already.")] = False,
     device: DeviceOption = "auto",
     dataset: DatasetOption = "",
     workers: WorkersOption = 2,
     store: StoreOption = "",
 ) -> None:
     """Make units again and stamp those that come out as their records say; exit code 1 if some do not."""
-    from bioinspired import verification
+    from bioinspired.lab.engine import verification
 
     place = open_store(scale, store)
     wanted = recorded(study, place, dataset=dataset)
     chosen = verification.choose(wanted, place, tier=tier, label=label, every=every)
     if not chosen:
-        print("Nothing to verify: no unit here was made by other code. `--every` takes what the present code made too.")
+        print("Nothing to verify: every unit here has been verified. `--every` takes them again.")
         return
     with _stoppable():
         found = verification.verify(wanted, place, chosen, device=_device(device), workers=workers)
@@ -197,11 +197,11 @@ def claims(
     as_json: JsonOption = False,
 ) -> None:
     """List the papers' headline claims: what is claimed, what was measured, the verdict."""
-    from bioinspired.assessment import assess
+    from bioinspired.lab.claims.assessment import assess
 
     place = open_store(scale, store)
     rows: list[dict[str, Any]] = []
-    for name in (study,) if study else studies.NAMES:
+    for name in (study,) if study else papers.NAMES:
         wanted = recorded(name, place, dataset=dataset)
         for found in assess(wanted, place):
             claim, verdict = found.headline, found.verdict
@@ -264,7 +264,7 @@ def attack(
 ) -> None:
     """Name every attack: norm, kind of access, library, what it costs, and what is known to be wrong with it."""
     from bioinspired.attacks.catalogue import as_json as described
-    from bioinspired.attacks.lists import of_study
+    from bioinspired.lab.papers.lists import of_study
 
     rows = of_study(study) if study else described()
     if as_json:
@@ -302,14 +302,14 @@ def check(
     store: StoreOption = "",
 ) -> None:
     """Check whether attacks on a trained network of a study can be trusted; exit code 1 if a check fails."""
-    wanted = studies.study(study, scale, dataset=dataset)
+    wanted = papers.study(study, scale, dataset=dataset)
     labels = list(dict.fromkeys(trial.label for trial in wanted.trials))
     network = next((t.network for t in wanted.trials if (t.label, t.network.seed) == (label, seed)), None)
     if network is None:
         raise UserError(f'{study} has no network "{label}" with seed {seed}: its rows are {", ".join(labels)}.')
-    from bioinspired.checks import check as examine
     from bioinspired.data import load, select
-    from bioinspired.worker import model_of
+    from bioinspired.evaluation.checks import check as examine
+    from bioinspired.lab.engine.worker import model_of
 
     model = model_of(network, open_store(scale, store))
     split = select(load(network.data, "test"), Images(n=images))
@@ -343,22 +343,19 @@ def _stoppable() -> Iterator[None]:
         sys.exit(130)
 
 
-def _dry_run(
-    wanted: list[Study], store: Store, *, tier: Tier | None, device: str, refresh: bool, workers: int, verbose: bool
-) -> None:
+def _dry_run(wanted: list[Study], store: Store, *, tier: Tier | None, device: str, workers: int, verbose: bool) -> None:
     """A row per study and data set: networks to train, measurements to make, time on so many workers."""
-    from bioinspired.costs import CostModel
-    from bioinspired.plan import measuring_tasks, training_tasks
-    from bioinspired.plan import wanted as to_make
-    from bioinspired.progress import duration
+    from bioinspired.lab.engine.costs import CostModel
+    from bioinspired.lab.engine.plan import measuring_tasks, training_tasks
+    from bioinspired.lab.engine.plan import wanted as to_make
+    from bioinspired.lab.engine.progress import duration
 
-    again = refresh or store.scale not in PUBLISHED
     model = CostModel(store, device)
     number = 1 if device == "cuda" else workers
     table = Table("study", "data", "networks to train", "measurements to make", f"time on {device}")
     sums = [0, 0, 0.0]
     for study in wanted:
-        todo = to_make(units(study, store, tier=tier), refresh=again)
+        todo = to_make(units(study, store, tier=tier))
         training, measuring = training_tasks(todo, store), measuring_tasks(todo)
         time = model.total(training, number) + model.total(measuring, number)
         row = [len(training), sum(unit.measurement is not None for unit in todo), time]

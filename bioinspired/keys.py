@@ -55,7 +55,8 @@ def canonical(configuration: Any) -> dict[str, Any]:
     """The resolved configuration as plain JSON data, fields equal to their defaults left out.
 
     A configuration class may set `kind`, a class attribute that is written beside its fields: it tells apart the
-    classes that can stand in one place. A class may also define `canonical()`, which then decides.
+    classes that can stand in one place. It may set `revision`, written where it is not 1: raised when what the class
+    stands for changes, it gives new keys. A class may also define `__canonical__()`, which then decides.
     """
     if hasattr(configuration, "__canonical__"):
         return typing.cast("dict[str, Any]", configuration.__canonical__())
@@ -68,6 +69,9 @@ def fields(configuration: Any) -> dict[str, Any]:
     kind = getattr(type(configuration), "kind", None)
     if kind is not None:
         out["kind"] = kind
+    revision = getattr(type(configuration), "revision", 1)
+    if revision != 1:
+        out["revision"] = revision
     hints = _hints(configuration.__class__)
     for field in dataclasses.fields(configuration):
         value = _plain(getattr(configuration, field.name), hints[field.name])

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 
 from bioinspired.keys import canonical, key
-from bioinspired.plan import code_hash, modules_of_measurement, modules_of_network
-from bioinspired.records import Record, Store, pack
-from bioinspired.registration import digest
-from bioinspired.trials import Checked, Clean, Distance, Gallery, Measurement, Study, Trial
+from bioinspired.lab.claims.registration import digest
+from bioinspired.lab.declarations import Measurement, Study, Trial
+from bioinspired.lab.measurements.declarations import Checked, Clean, Distance, Gallery
+from bioinspired.lab.records.store import Record, Store, pack
 
 RUN = {
     "commit": "0" * 40,
@@ -47,7 +47,7 @@ def fill(
         unit = {"run": "r", "weights": weights[trial.network], "finished": "2026-01-02T03:04:05+00:00"}
         measurements, cost, units = {}, {"training": {"seconds": 1.0, "work": 100.0}}, {}
         marks = {"registered": {study.name: digest(study)} if stamp else {}}
-        units["training"] = unit | marks | {"code": code_hash(modules_of_network(trial.network))}
+        units["training"] = unit | marks
         for measurement in trial.measurements:
             right = share(trial, measurement)
             if right is None:
@@ -70,7 +70,6 @@ def fill(
             measurements[asked] = entry
             cost[asked] = {"seconds": 0.5, "work": 400.0, "forwards": 1.0, "backwards": 1.0}
             units[asked] = unit | {
-                "code": code_hash(modules_of_measurement(measurement)),
                 "sources": {key(source): weights[source] for source in measurement.sources},
             }
         record = Record(

@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bioinspired.attacks.ensemble import autoattack
+    from bioinspired.attacks.autoattack.ensemble import autoattack
     from bioinspired.attacks.gradient import fgsm, pgd
     from bioinspired.attacks.momentum import mi_fgsm
     from bioinspired.attacks.result import Result
@@ -16,7 +16,7 @@ __all__ = ["Result", "autoattack", "fgsm", "mi_fgsm", "pgd"]
 
 _MODULES = {
     "Result": "result",
-    "autoattack": "ensemble",
+    "autoattack": "autoattack.ensemble",
     "fgsm": "gradient",
     "mi_fgsm": "momentum",
     "pgd": "gradient",

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bioinspired.attacks.entry import Entry
-from bioinspired.attacks.from_foolbox import ENTRIES as FOOLBOX
-from bioinspired.attacks.from_torchattacks import ENTRIES as TORCHATTACKS
+from bioinspired.attacks.external.entry import Entry
+from bioinspired.attacks.external.from_foolbox import ENTRIES as FOOLBOX
+from bioinspired.attacks.external.from_torchattacks import ENTRIES as TORCHATTACKS
 from bioinspired.attacks.frozen import Model
 from bioinspired.attacks.own import ENTRIES as OWN
 from bioinspired.attacks.result import Result

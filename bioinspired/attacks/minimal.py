@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bioinspired.attacks.entry import library
+from bioinspired.attacks.external.entry import library
+from bioinspired.attacks.external.guard import Adapter, Task, guarded
 from bioinspired.attacks.frozen import Model
-from bioinspired.attacks.guard import Adapter, Task, guarded
 from bioinspired.attacks.result import Result
 from bioinspired.errors import UserError
 

@@ -7,19 +7,19 @@ from torch import Tensor
 
 from bioinspired import attacks
 from bioinspired.attacks import arguments
+from bioinspired.attacks.autoattack.ensemble import PROPOSALS
+from bioinspired.attacks.autoattack.square import square as search
 from bioinspired.attacks.batches import Images
-from bioinspired.attacks.ensemble import PROPOSALS
-from bioinspired.attacks.entry import Entry, Kind
+from bioinspired.attacks.external.entry import Entry, Kind
+from bioinspired.attacks.external.guard import within
 from bioinspired.attacks.fmn import fmn
 from bioinspired.attacks.frozen import Model, frozen
-from bioinspired.attacks.guard import within
 from bioinspired.attacks.losses import verdict
 from bioinspired.attacks.noise import noise
 from bioinspired.attacks.norms import ball
 from bioinspired.attacks.queries import Queries
 from bioinspired.attacks.rays import rays
 from bioinspired.attacks.result import Result
-from bioinspired.attacks.square import square as search
 
 _ALL = ("linf", "l2", "l1")
 _Dice = torch.Generator | None

@@ -11,10 +11,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from bioinspired.answers import answers
 from bioinspired.attacks import arguments
 from bioinspired.attacks.frozen import Model, frozen
 from bioinspired.attacks.norms import ball, per_image
+from bioinspired.attacks.predictions import answers
 from bioinspired.attacks.queries import Queries
 from bioinspired.attacks.result import Result
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from bioinspired.data import cifar, cub200, digits, folders, idx, patches
 from bioinspired.data.descriptions import DESCRIPTIONS, Description, SplitName, describe
+from bioinspired.declarations import Data, Images
 from bioinspired.errors import UserError
-from bioinspired.trials import Data, Images
 
 
 @dataclass(frozen=True)

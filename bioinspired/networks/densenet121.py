@@ -3,7 +3,7 @@
 from torch import nn
 from torchvision.models import DenseNet
 
-from bioinspired.trials import Architecture
+from bioinspired.declarations import Architecture
 
 OPTIONS: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Network families by name, one module each, imported when one is built: a new family makes no other network stale.
+"""Network families by name, one module each, imported when one is built.
 
 A family's module has a function `build(architecture, *, classes, channels, size)` that gives a module from normalised
 images to logits, and names in OPTIONS which fields of the architecture it knows beside name, width and `normalize`.
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from bioinspired.declarations import Architecture
 from bioinspired.errors import UserError
 from bioinspired.networks.normalize import Normalize
-from bioinspired.trials import Architecture
 
 FAMILIES = (
     "densenet121",

@@ -11,9 +11,9 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
+from bioinspired.declarations import Architecture
 from bioinspired.keys import number
 from bioinspired.networks.mlp import BOUND, Output, Thinned
-from bioinspired.trials import Architecture
 
 OPTIONS: tuple[str, ...] = ("dropout",)
 

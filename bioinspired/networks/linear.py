@@ -6,8 +6,8 @@ of the cross-entropy: scores come out.
 
 from torch import nn
 
+from bioinspired.declarations import Architecture
 from bioinspired.networks.mlp import BOUND
-from bioinspired.trials import Architecture
 
 OPTIONS: tuple[str, ...] = ()
 

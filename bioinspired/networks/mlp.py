@@ -15,8 +15,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from bioinspired.declarations import Architecture
 from bioinspired.keys import number
-from bioinspired.trials import Architecture
 
 OPTIONS: tuple[str, ...] = ("dropout",)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from bioinspired.trials import Architecture
+from bioinspired.declarations import Architecture
 
 OPTIONS: tuple[str, ...] = ()
 

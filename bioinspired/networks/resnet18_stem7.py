@@ -2,8 +2,8 @@
 
 from torch import nn
 
+from bioinspired.declarations import Architecture
 from bioinspired.networks.resnet18 import ResNet
-from bioinspired.trials import Architecture
 
 OPTIONS: tuple[str, ...] = ()
 

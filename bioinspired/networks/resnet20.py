@@ -7,8 +7,8 @@ pad with zeros). Modules have torchvision's names.
 
 from torch import Tensor, nn
 
+from bioinspired.declarations import Architecture
 from bioinspired.networks.resnet18 import BasicBlock
-from bioinspired.trials import Architecture
 
 OPTIONS: tuple[str, ...] = ()
 

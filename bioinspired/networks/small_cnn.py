@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from bioinspired.trials import Architecture
+from bioinspired.declarations import Architecture
 
 OPTIONS: tuple[str, ...] = ("batch_norm",)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from bioinspired.trials import Architecture
+from bioinspired.declarations import Architecture
 
 OPTIONS: tuple[str, ...] = ()
 

@@ -2,8 +2,8 @@
 
 from torch import nn
 
+from bioinspired.declarations import Architecture
 from bioinspired.networks.vgg import VGG
-from bioinspired.trials import Architecture
 
 OPTIONS: tuple[str, ...] = ()
 

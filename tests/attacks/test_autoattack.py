@@ -11,10 +11,11 @@ from digit_networks import EPS, Counting
 from pyautoattack.square import SquareAttack
 from torch import nn
 
-from bioinspired.attacks import autoattack, ensemble, square
+from bioinspired.attacks import autoattack
+from bioinspired.attacks.autoattack import ensemble, square
+from bioinspired.attacks.autoattack.fab import onto_hyperplane
 from bioinspired.attacks.batches import Images
 from bioinspired.attacks.eot import Expectation
-from bioinspired.attacks.fab import onto_hyperplane
 from bioinspired.attacks.frozen import frozen
 from bioinspired.attacks.losses import verdict
 from bioinspired.attacks.norms import BALLS

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from bioinspired.attacks.slices import SLICE, Sliced, sliced
+from bioinspired.declarations import Architecture
 from bioinspired.networks.small_cnn import build
-from bioinspired.trials import Architecture
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from bioinspired.attacks import autoattack, ensemble, fgsm, mi_fgsm, pgd
+from bioinspired.attacks import autoattack, fgsm, mi_fgsm, pgd
+from bioinspired.attacks.autoattack import ensemble
 
 ATTACKS = {
     "fgsm": lambda model, x, y: fgsm(model, x, y, norm="linf", eps=0.1),

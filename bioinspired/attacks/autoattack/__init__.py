@@ -1,0 +1,1 @@
+"""AutoAttack and its members (arXiv 2003.01690)."""

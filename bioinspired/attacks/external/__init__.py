@@ -1,0 +1,1 @@
+"""Attacks of other libraries, guarded, and what is known to be wrong with them."""

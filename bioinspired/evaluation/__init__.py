@@ -1,0 +1,1 @@
+"""Judges a network: evaluate, check, intervals."""

@@ -1,0 +1,1 @@
+"""From what a study wants to records: plan, run, measure, verify."""

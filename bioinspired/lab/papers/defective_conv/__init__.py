@@ -1,0 +1,1 @@
+"""Defective convolution (arXiv 1911.08432)."""

@@ -1,0 +1,1 @@
+"""Denoised Internal Models (arXiv 2111.10844)."""

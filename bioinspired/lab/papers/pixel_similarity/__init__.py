@@ -1,0 +1,1 @@
+"""Pixel similarity (arXiv 2410.03952)."""

@@ -1,0 +1,1 @@
+"""The sleep algorithm (Tadros et al., ICLR 2020)."""

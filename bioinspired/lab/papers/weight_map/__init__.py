@@ -1,0 +1,1 @@
+"""The Weight Map layer (arXiv 1905.00568)."""

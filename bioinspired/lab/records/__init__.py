@@ -1,0 +1,1 @@
+"""Records: one JSON per network, where they lie, what made them."""

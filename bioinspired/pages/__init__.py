@@ -1,0 +1,1 @@
+"""Turns records into the book: frame, tables, figures, notebooks, build, bundle."""

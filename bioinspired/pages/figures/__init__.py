@@ -1,0 +1,21 @@
+"""The figures of the book, made from records. What only one chapter shows stands in the file named after its study.
+
+Every function returns a matplotlib figure and draws what is there: from an empty store, axes and a line that says so.
+"""
+
+from bioinspired.pages.figures.layout import WIDTH, finish, image, legend, nothing, palette, targets
+from bioinspired.pages.figures.networks import curves, gallery, noise, white_box
+
+__all__ = [
+    "WIDTH",
+    "curves",
+    "finish",
+    "gallery",
+    "image",
+    "legend",
+    "noise",
+    "nothing",
+    "palette",
+    "targets",
+    "white_box",
+]

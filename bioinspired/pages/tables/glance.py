@@ -1,0 +1,87 @@
+"""All verdicts of a chapter in a sentence, and those of all chapters in one table."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from bioinspired.lab.claims import Holding
+from bioinspired.lab.claims.assessment import Assessment
+from bioinspired.lab.claims.endpoints import data_of
+from bioinspired.lab.claims.holding import UNDEFENDED
+from bioinspired.pages.chapter import Chapter
+from bioinspired.pages.tables.claims import of_attacks
+from bioinspired.pages.tables.layout import NOTHING, badge, link, small, table
+
+
+def in_short(chapter: Chapter) -> str:
+    """The verdicts of a chapter, counted, and whether the defense holds, as Markdown."""
+    found = chapter.assessments
+    sentences = [f"Of {len(found)} headline claims: {_counted(one.verdict.word for one in found)}."]
+    attacked = of_attacks(found)
+    if attacked:
+        words = [_counted(one.word for one in holdings) for holdings in _holdings(attacked).values()]
+        sentences.append(f"Does it hold? For attackers with the paper's access: {words[0]}; in white box: {words[1]}.")
+    return "**In short.** " + " ".join(sentences)
+
+
+def glance(chapters: Sequence[Chapter]) -> Styler:
+    """One row a chapter: how it was made, what its claims came to, and whether the defense holds."""
+    rows = []
+    for chapter in chapters:
+        found = chapter.assessments
+        attacked = of_attacks(found)
+        holdings = _holdings(attacked)
+        about = (_made(chapter), _fidelity(chapter), _clean(chapter, attacked))
+        rows.append(
+            {
+                "chapter": link(chapter.study.name) + "".join(small(escape(line)) for line in about),
+                "headline claims": _badges([one.verdict.word for one in found]),
+                **{f"holds? {access}": _badges([one.word for one in each]) for access, each in holdings.items()},
+            }
+        )
+    caption = (
+        "All headline claims by verdict, and for those that speak of an attacker whether the defense holds: for "
+        "attackers with the paper's access, and in white box. Below each title: the data, how near the study is to the "
+        "paper and what differs, and what the defenses of these claims cost in accuracy on clean images."
+    )
+    return table(pd.DataFrame(rows), caption)
+
+
+def _holdings(found: Sequence[Assessment]) -> dict[str, list[Holding]]:
+    return {
+        "paper's access": [one.paper_access for one in found],
+        "white box": [one.white_box for one in found],
+    }
+
+
+def _counted(words: Iterable[str]) -> str:
+    return ", ".join(f"{word} ({n})" for word, n in Counter(words).most_common())
+
+
+def _badges(words: Sequence[str]) -> str:
+    return "<br>".join(f"{badge(word, '')} × {n}" for word, n in Counter(words).most_common()) or NOTHING
+
+
+def _fidelity(chapter: Chapter) -> str:
+    return ": ".join(part for part in (chapter.study.fidelity, chapter.study.changes.rstrip(".")) if part)
+
+
+def _clean(chapter: Chapter, attacked: Sequence[Assessment]) -> str:
+    """Clean accuracy of the undefended twin and of the defenses that claims speak of; "" where none was measured."""
+    labels = dict.fromkeys((UNDEFENDED, *(found.headline.defended for found in attacked)))
+    rates = {label: chapter.rate(label, kind="clean") for label in labels}
+    said = [f"{rate:.1f} % {_named(label)}" for label, rate in rates.items() if rate is not None]
+    return "clean accuracy: " + ", ".join(said) if said else ""
+
+
+def _named(label: str) -> str:
+    return "undefended" if label == UNDEFENDED else label
+
+
+def _made(chapter: Chapter) -> str:
+    """The data, and how many of the study's units have been made."""
+    made = sum(unit.state == "done" for unit in chapter.units)
+    return f"{data_of(chapter.study)}; {made:,} of {len(chapter.units):,} units made"

@@ -1,0 +1,1 @@
+"""Trains declared networks: recipes, the loop, how it calls a defense."""
