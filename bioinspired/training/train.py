@@ -122,8 +122,9 @@ def _trained(
                 if recipe.adversary is not None:
                     x = _adversarial(model, x, y, recipe.adversary, draws.adversary)
                 logits = model(x)
+                term = None if more is None else more(model)
             loss = criterion(recipe, logits.float(), y)
-            total = loss if more is None else loss + more(model)
+            total = loss if term is None else loss + term
             optimizer.zero_grad()
             total.backward()
             optimizer.step()

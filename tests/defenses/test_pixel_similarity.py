@@ -1,5 +1,6 @@
 """The pixel-similarity regularizer against NumPy arithmetic of the paper's formula and of its code's convention."""
 
+import math
 from itertools import combinations
 
 import numpy as np
@@ -402,3 +403,13 @@ def test_mistakes_give_a_sentence():
     unused.add_module("spare", nn.Conv2d(1, 1, 1))
     with pytest.raises(UserError, match='"spare" takes no part'):
         made(unused, images, layers=("spare",))(unused)
+
+
+def test_similarities_keep_their_digits_in_half_precision():
+    same = some_images(1).expand(40, -1, -1, -1)
+    term = made(two(), same, target="thresholded", alpha=1.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = term(two())
+    one = math.log((2 + 1e-5) / 1e-5) ** 2  # of a pair at S = 1 whose target is 0
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(one, rel=1e-3)

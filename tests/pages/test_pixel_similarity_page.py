@@ -98,7 +98,7 @@ def test_every_table_and_figure_renders_from_any_store(tmp_path, state):
     page = opened(tmp_path, state)
     for make in (
         printed.robustness, printed.transfer, printed.boundary, printed.bands, printed.matched, printed.drawn,
-        printed.adaptive,
+        printed.adaptive, printed.training_cost,
     ):  # fmt: skip
         text = make(page).to_html()
         assert "<caption>" in text

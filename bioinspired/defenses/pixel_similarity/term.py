@@ -84,7 +84,8 @@ class PixelSimilarity:
         device = self._images.device
         with torch.set_grad_enabled(self._alpha > 0), _statistics(model, self._statistics):
             first, second = (features(model, self._batch(chosen.to(device)), self._layers) for chosen in (i, j))
-            loss = pair_loss(self._mixture(first, second), target.to(device), self._convention)
+            with torch.autocast(device.type, enabled=False):  # similarities near 1 need their last digits
+                loss = pair_loss(self._mixture(first, second), target.to(device), self._convention)
         self._sum += loss.detach()
         self._plus += int((target == 1).sum())
         self._minus += int((target == -1).sum())

@@ -11,7 +11,7 @@ from bioinspired.lab.claims import load
 from bioinspired.lab.claims.declarations import Cell
 from bioinspired.lab.claims.endpoints import data_of
 from bioinspired.lab.measurements.declarations import Distance
-from bioinspired.lab.papers.pixel_similarity.declarations import PixelSimilarity, RadialSpectrum
+from bioinspired.lab.papers.pixel_similarity.declarations import PixelSimilarity, RadialSpectrum, TrainingCost
 from bioinspired.pages.chapter import Chapter
 from bioinspired.pages.tables import claims
 from bioinspired.pages.tables.layout import NOTHING, SPREAD, spread, table
@@ -241,6 +241,22 @@ def adaptive(chapter: Chapter) -> Styler:
             here["features, worst single layer"] = f"{min(layers):.1f} (layer {1 + int(np.argmin(layers))})"
     frame = pd.DataFrame(rows).T.fillna(NOTHING).rename_axis("network").reset_index()
     return table(frame, "Accuracy, %, under attacks made for this defense, first seed: upper bounds.")
+
+
+def training_cost(chapter: Chapter) -> Styler:
+    """What a training step costs as a multiple of a plain one: processor time and memory, range over seeds."""
+    rows: dict[str, dict[str, str]] = {}
+    for name, title in (("time", "time of a step"), ("memory", "memory kept for the backward pass")):
+        found: dict[str, list[float]] = {}
+        for result in chapter.results:
+            question = result.measurement.question
+            if isinstance(question, TrainingCost) and question.name == name:
+                found.setdefault(result.label, []).append(float(result.rate("value") or 0))
+        for label, ratios in found.items():
+            low, high = f"{min(ratios):.2f}", f"{max(ratios):.2f}"
+            rows.setdefault(label, {})[title] = low if low == high else f"{low} to {high}"
+    frame = pd.DataFrame(rows).T.fillna(NOTHING).rename_axis("network").reset_index()
+    return table(frame, "Cost of training as a multiple of plain training, both measured in turns in one process.")
 
 
 def ratios(chapter: Chapter, measure: str) -> list[tuple[tuple[str, str], float, float]]:

@@ -15,8 +15,8 @@ schedule (40 epochs, batch 64, two cycles), alpha 10, Th 0.8, pairs of 5,000 CIF
 and on MNIST (20 epochs, alpha 4, Th 0.2) and Fashion-MNIST (20 epochs, alpha 10, Th 0.8) the core rows and pairs of the
 other of the two sets.
 
-Rows at scale narrow on MNIST and Fashion-MNIST, images in [0, 1] as the authors leave them, width 8, five epochs (PGD
-training two), one at each of the paper's five rates:
+Rows at scale narrow, five epochs, one at each of the paper's five rates (PGD training two): on MNIST and Fashion-MNIST
+with width 8, images in [0, 1] as the authors leave them; on CIFAR-10 in grey with width 16, in bf16:
 
     core    standard; thresholded; pixel; noise-trained; pgd-trained; alpha 0; shuffled                seeds 0 to 4
     sources as above
@@ -60,7 +60,7 @@ TITLE = "Pixel similarity"
 DATASETS = {
     "smoke": ("digits",),
     "laptop": ("digits", "mnist", "fashion_mnist", "cifar10"),
-    "narrow": ("mnist", "fashion_mnist"),
+    "narrow": ("mnist", "fashion_mnist", "cifar10"),
     "full": ("cifar10", "mnist", "fashion_mnist"),
 }
 SOURCE_SEED = 100
