@@ -52,7 +52,14 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Chapter:
 
 @pytest.mark.parametrize(
     ("scale", "dataset"),
-    [("smoke", "digits"), ("laptop", "digits"), ("laptop", "mnist"), ("narrow", "mnist"), ("full", "mnist")],
+    [
+        ("smoke", "digits"),
+        ("laptop", "digits"),
+        ("laptop", "mnist"),
+        ("narrow", "mnist"),
+        ("narrow", "cifar10"),
+        ("full", "mnist"),
+    ],
 )
 def test_every_headline_claim_is_fed_by_both_sides_of_its_contrast(scale: str, dataset: str) -> None:
     study = papers.study("weight_map", scale, dataset=dataset)
