@@ -157,6 +157,14 @@ class Direct(InThreeNorms):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldOut(Question):
+    """Accuracy on the last so many of the images, those that the training held out; see `held_out`."""
+
+    kind: ClassVar = "held_out"
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Flips(InThreeNorms):
     """Which images stand in each norm against greedy flips across a threshold; see `questions.flips`.
 
