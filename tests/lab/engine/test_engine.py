@@ -17,6 +17,7 @@ from bioinspired.declarations import Architecture, Data, Images, Network, PGDTra
 from bioinspired.errors import UserError
 from bioinspired.keys import key
 from bioinspired.lab import papers
+from bioinspired.lab.claims import registration
 from bioinspired.lab.declarations import Measurement, Study, Trial
 from bioinspired.lab.engine import plan, worker
 from bioinspired.lab.engine.run import run
@@ -335,3 +336,19 @@ def test_the_longer_schedule_is_shown_as_soon_as_half_of_its_networks_are_there(
     assert plan.recorded("weight_map", store).scale == "full"
     add(long[: len(long) // 2])
     assert plan.recorded("weight_map", store).scale == "narrow"
+
+
+def test_a_network_that_is_trained_again_keeps_what_was_registered_before_its_first_training(made, tmp_path):
+    store = copied(made, tmp_path)
+    name = key(network(0))
+    assert store.read(name).unit("training")["registered"] == registration.current("smoke", "digits")
+
+    def earlier(record):
+        unit = record.unit("training") | {"registered": {"dim": "a" * 64}, "code": "0" * 64}
+        return replace(
+            record, provenance={**record.provenance, "units": record.provenance["units"] | {"training": unit}}
+        )
+
+    store.update(name, earlier)
+    assert run([STUDY], store, executor=Here(), refresh=True) == []
+    assert store.read(name).unit("training")["registered"] == {"dim": "a" * 64}
