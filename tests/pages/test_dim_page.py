@@ -185,8 +185,8 @@ def test_the_worst_case_is_per_image_and_the_mean_flatters(full):
     found = dim_members.standing(full, "DIM")
     assert found.rates == {"linf": 100, "l2": 50, "l0": 0, "all": 0}
     assert (found.attacks, found.networks, found.images) == (42, 1, N)
-    in_l0 = sum(dim_members.judged(one) == "l0" for one in MEMBERS)
-    without_norm = sum(dim_members.judged(one) == "" for one in MEMBERS)
+    in_l0 = sum(one.judged == "l0" for one in MEMBERS)
+    without_norm = sum(one.judged == "" for one in MEMBERS)
     mean = f"{100 * (42 - in_l0 - without_norm - 0.5) / 42:.0f}"
     row = line(full, "DIM", "42 of the 42")
     assert (row["mean over attacks"], row["Linf"], row["L2"], row["L0"]) == (mean, "100", "50", "0")
@@ -198,7 +198,7 @@ def test_the_worst_case_is_per_image_and_the_mean_flatters(full):
 
 def test_a_norm_that_no_member_was_judged_in_has_no_number(full):
     """All members change ten values at most; none of them is judged in L0 but two."""
-    page = only(full, lambda r: dim_members.judged(listed(r)) != "l0")
+    page = only(full, lambda r: listed(r).judged != "l0")
     found = dim_members.standing(page, "DIM")
     assert found.rates == {"linf": 100, "l2": 50}
     row = line(page, "DIM", "40 of the 42")

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from bioinspired.declarations import Defense
 from bioinspired.keys import Strength, number, strength
 from bioinspired.lab.measurements.declarations import Question
+from bioinspired.lab.papers.dim.members import member
 
 BUDGET = 100, 3
 """Steps and restarts up to which direct attacks are called by their thresholds alone."""
@@ -113,6 +114,11 @@ class Member(InThreeNorms):
     steps: int | None = None
     searches: int | None = None
     grid: tuple[Strength, ...] = ("0.5", "1")
+
+    @property
+    def decided_by(self) -> str:
+        """What decides whether an image stands: the norm that judges it, or for one without a norm every change."""
+        return member(self.name).judged or "unconditional"
 
 
 @dataclass(frozen=True, kw_only=True)
