@@ -317,9 +317,8 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
     """The study at a scale, on a data set, with other seeds where they are given."""
     setting = SETTINGS[scale, dataset]
     if seeds is not None:
-        later = seeds if setting.later else ()
         setting = replace(setting, seeds=seeds, control_seeds=seeds, knob_seeds=seeds[:1], wide_seeds=seeds[:1],
-                          later=later, later_pgd=len(seeds))  # fmt: skip
+                          later=())  # fmt: skip
     out = []
     for row in _rows(setting):
         for seed in row.all_seeds:
