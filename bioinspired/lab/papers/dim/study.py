@@ -8,8 +8,8 @@ Rows, by how many seeds they are trained with:
     knobs     the first DIM with another of the guesses K1 to K9 changed, and with class-balanced training
 
 At full scale the first DIM, which controls and knobs are variations of, is a row of its own: it is right on 94.5 % of
-clean images, where an undefended network is on 99.1. DIM is the one of those in CHOSEN_FROM that was most accurate on
-images that training held out; claims are judged on it.
+clean images, where an undefended network is on 99.1. DIM is the one of several that was most accurate on images that
+training held out (CHOSEN); claims are judged on it.
 
 Every row is asked: clean images, Gaussian noise, and which images stand against direct attacks, norm by norm and in
 all three. Main rows and controls besides: PGD on the margin over epsilon, at full scale also at a smaller radius in L2.
@@ -70,7 +70,13 @@ DATASETS = {"smoke": ("digits",), "laptop": ("digits", "mnist"), "full": ("mnist
 SOURCE_SEED = 100
 SMALL = DIM(denoiser_widths=(256, 64), model_widths=(64, 8))
 WIDE = DIM()
-CHOSEN = DIM(denoiser_widths=(256, 64), model_widths=(256, 16))
+CHOSEN = DIM(denoiser_widths=(256, 64), model_widths=(128, 64))
+"""Of the widths of internal models that were tried, with one training of ten epochs each, the most accurate on the
+5,000 held-out images: (64, 8) 94.9 %, (64, 16) 96.5, (64, 24) 96.6, (128, 16) 96.9 and with another seed 96.3,
+(128, 32) 97.0, (128, 64) 97.1, (256, 16) 95.5, (256, 32) 96.9. (64, 4) stayed below 88 %; 30 epochs of (64, 8) gave
+95.7, 20 of (128, 16) 96.6.
+"""
+
 FIRST = "first DIM"
 SHOWN = ("standard", "DIM", "Binary CNN", "pgd-trained")
 RIVALS = ("Binary CNN", "class PCA", "nearest neighbour")  # simple baselines that only this study has
