@@ -13,7 +13,7 @@ from bioinspired.declarations import Architecture, Data, Images, Network, Recipe
 from bioinspired.lab.declarations import Measurement, Trial
 from bioinspired.lab.measurements.declarations import Attack, Checked, Clean, Question
 from bioinspired.lab.papers.defective_conv.declarations import ConfidentTransfer
-from bioinspired.lab.papers.dim.declarations import BinaryInput, Flips
+from bioinspired.lab.papers.dim.declarations import BinaryInput, Flips, HeldOut
 from bioinspired.lab.papers.pixel_similarity.declarations import Blur
 from bioinspired.lab.papers.sleep.declarations import Coded, Sleep, SleepNoise, SleepScaling, SleepSearch
 
@@ -45,6 +45,7 @@ def extra() -> Iterator[Trial]:
     yield _trial(SOURCE, Clean())
     yield _trial(CNN, ConfidentTransfer(confidence=1, steps=10, searches=2), sources=(SOURCE,))
     yield _trial(replace(SMALL, defense=BinaryInput()), Clean(), Flips(rounds=5, tried=4))
+    yield _trial(CNN, HeldOut(last=40), images=Images(n=100, split="train"))
     yield _trial(replace(SMALL, defense=Blur(sigma="0.7")), Clean(), Attack(name="pgd", eps="0.1", steps=5))
     yield _trial(DROPOUT, Clean(), Coded(name="deepfool", steps=10), Coded(name="jsma", steps=10))
     for defense in (SleepScaling(), SleepNoise(first="0.5", second="0.5", third="0.5"), SMALL_SLEEP):

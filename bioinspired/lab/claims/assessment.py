@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bioinspired.evaluation.statistics import LEVEL
 from bioinspired.lab.claims import Evidence, Headline, Holding, Verdict, judge, load
-from bioinspired.lab.claims.endpoints import answers, data_of, feeding
+from bioinspired.lab.claims.endpoints import EACH, answers, data_of, feeding, one_of
 from bioinspired.lab.claims.holding import UNDEFENDED, alike, clean_accuracy, holding
 from bioinspired.lab.claims.registration import registered, trained_after
 from bioinspired.lab.claims.verdicts import SEEDS_FOR_A_PROVISIONAL_VERDICT
@@ -92,6 +93,32 @@ def _confirming(headline: Headline, study: Study, used: Sequence[Result]) -> Seq
 
 
 def _evidence(headline: Headline, study: Study, found: Sequence[Result]) -> Evidence:
+    if headline.endpoint.name == EACH:
+        return _least(headline, study, found)
+    return _of_one(headline, study, found)
+
+
+def _least(headline: Headline, study: Study, found: Sequence[Result]) -> Evidence:
+    """The evidence that speaks least for a claim about each measurement of a kind: the claim needs them all."""
+    asked = {getattr(r.measurement.question, "name", ""): r for r in found if _feeds(headline, r)}
+    each = {name: _of_one(one_of(headline, result.measurement), study, found) for name, result in asked.items()}
+    tested = {name: one for name, one in each.items() if one.tested}
+    if not tested:
+        return _untested(headline, study, list(asked.values()))
+    name = min(tested, key=lambda name: headline.sign * tested[name].mean())
+    shown = sum(_is_shown(headline, one) for one in tested.values())
+    return replace(tested[name], caveat=f"{shown} of {len(tested)} show it; least {name}")
+
+
+def _is_shown(headline: Headline, evidence: Evidence) -> bool:
+    """Whether the interval lies on the claimed side of zero, without correction."""
+    if evidence.k < SEEDS_FOR_A_PROVISIONAL_VERDICT:
+        return False
+    low, high = evidence.effect().interval(LEVEL)
+    return (low if headline.sign == 1 else -high) > 0
+
+
+def _of_one(headline: Headline, study: Study, found: Sequence[Result]) -> Evidence:
     used = _confirming(headline, study, [result for result in found if _feeds(headline, result)])
     metric = headline.endpoint.metric
     arms = [_by_seed([r for r in used if r.label == label], metric) for label in (headline.defended, headline.baseline)]
@@ -146,7 +173,7 @@ def _nearer(headline: Headline, found: Sequence[Result]) -> str:
         said += [
             f"{name} is nearer on {less} of {n} for {label}" for name, (less, n) in shorter.items() if 2 * less > n
         ]
-    return ", ".join(said)
+    return f"not the distance of record: {', '.join(said)}" if said else ""
 
 
 def _unusable(headline: Headline, used: Sequence[Result], arms: Sequence[dict[int, float]]) -> str:

@@ -1,11 +1,15 @@
 """Which measurements of a study answer the endpoint of a claim, and on which data."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bioinspired.keys import Strength, strength
 from bioinspired.lab.claims.declarations import Endpoint, Headline
 from bioinspired.lab.declarations import Measurement, Study, Trial
 from bioinspired.lab.measurements.declarations import Attack, Clean, Corruption, Distance
+
+EACH = "each"
+"""The name of an endpoint that is met only if each measurement of its kind meets it, of every name that is asked."""
 
 
 def data_of(study: Study) -> str:
@@ -23,6 +27,13 @@ def feeding(study: Study, headline: Headline) -> list[tuple[Trial, Measurement]]
         for measurement in trial.measurements
         if answers(endpoint, measurement, [labels[source] for source in measurement.sources])
     ]
+
+
+def one_of(headline: Headline, measurement: Measurement) -> Headline:
+    """A claim about each measurement of a kind as it is about those of one name, by the metric that decides these."""
+    question = measurement.question
+    metric = getattr(question, "decided_by", headline.endpoint.metric)
+    return replace(headline, endpoint=replace(headline.endpoint, name=getattr(question, "name", ""), metric=metric))
 
 
 def answers(endpoint: Endpoint, measurement: Measurement, sources: Sequence[str]) -> bool:
@@ -43,7 +54,7 @@ def answers(endpoint: Endpoint, measurement: Measurement, sources: Sequence[str]
             searched = (search.name, search.norm, search.steps)
             return endpoint.question == "distance" and searched == (endpoint.name, endpoint.norm, endpoint.steps)
     kind = measurement.question.kind
-    return kind == endpoint.question and getattr(measurement.question, "name", "") == endpoint.name
+    return kind == endpoint.question and endpoint.name in (EACH, getattr(measurement.question, "name", ""))
 
 
 def _exact(text: Strength | None) -> Strength | None:

@@ -25,7 +25,8 @@ class Evidence:
         images: what the values are made of, defended and baseline, [seeds, images], in points or logarithms; None
             where images are not told apart.
         inflation: of the images' variance: pi / 2 for a median, as for normal differences.
-        caveat: in words, which other search found shorter distances; "" where none did.
+        caveat: what must be said of it beside the numbers, in words: that another search found shorter distances, or
+            how many of several measurements show the claim; "" for nothing.
         bridge: the effect at the paper's own schedule minus the effect at this one, where both were measured.
     """
 

@@ -325,7 +325,7 @@ def _qualified(headline: Headline, evidence: Evidence, found: Verdict) -> Verdic
     if positive and headline.reliability == "second-hand":
         word = AGREES
     if evidence.caveat:
-        notes.append(f"not the distance of record: {evidence.caveat}")
+        notes.append(evidence.caveat)
     if word != "inconclusive" and evidence.fidelity == "reconstruction":
         word = f"{'' if positive else 'not '}supported in our reconstruction"
     elif word != "inconclusive" and evidence.fidelity == "proxy":

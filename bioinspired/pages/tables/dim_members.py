@@ -38,13 +38,6 @@ THEIRS = Direct().thresholds
 NOT_YET = "not yet"
 
 
-def judged(member: Member) -> str:
-    """The norm at whose threshold a member is judged: its own; L2 for L1 and for a free choice; "" for no norm."""
-    if member.name == "SaltAndPepperNoise":
-        return "l0"
-    return {"linf": "linf", "l0": "l0", "none": ""}.get(member.norm, "l2")
-
-
 def of_members(chapter: Chapter, label: str) -> list[Result]:
     """What the members found on networks of a label."""
     return [r for r in chapter.results if r.measurement.question.kind == "member" and r.label == label]
@@ -81,7 +74,7 @@ def together(chapter: Chapter, label: str, *, most_images: bool = False) -> dict
 def judging(results: Mapping[int, Sequence[Result]]) -> list[str]:
     """Norms that some member of `together` is judged in: in the others nothing was tried."""
     names = {name_of(result) for mine in results.values() for result in mine}
-    norms = {judged(member) for member in MEMBERS if member.name in names}
+    norms = {member.judged for member in MEMBERS if member.name in names}
     return [norm for norm in NORMS if norm in norms]
 
 
@@ -145,7 +138,7 @@ def standing(chapter: Chapter, label: str, *, most_images: bool = False) -> Wors
 
 def _deciding(result: Result) -> str:
     """The name of the bits that judge a member: its norm's; for one without a norm whether anything was found."""
-    return next(judged(member) or "correct" for member in MEMBERS if member.name == name_of(result))
+    return next(member.judged or "correct" for member in MEMBERS if member.name == name_of(result))
 
 
 def _bits(result: Result, norm: str) -> Bits:
@@ -177,7 +170,7 @@ def _span(numbers: Sequence[int]) -> str:
 
 def rate_of(chapter: Chapter, label: str, member: Member) -> float | None:
     """Percent of images that stand against one member at its threshold; mean over seeds."""
-    norm = judged(member) or "correct"
+    norm = member.judged or "correct"
     rates = [100.0 * _bits(r, norm).mean() for r in of_members(chapter, label) if name_of(r) == member.name]
     return float(np.mean(rates)) if rates else None
 
@@ -187,7 +180,7 @@ def median_of(chapter: Chapter, label: str, member: Member) -> float | None:
 
     An image that was wrong already counts as 0. None without a norm, and where it found too few.
     """
-    norm = judged(member)
+    norm = member.judged
     found = [r.artifact(chapter.store)["distances"] for r in of_members(chapter, label) if name_of(r) == member.name]
     return _median([distances[NORMS.index(norm)] for distances in found]) if norm and found else None
 
@@ -211,7 +204,7 @@ def member_table(chapter: Chapter) -> Styler:
                 "attack": member.name,
                 "norm": {"any": "free", "none": "none"}.get(member.norm, member.norm.capitalize()),
                 "uses": member.type,
-                "judged in": WORDS.get(judged(member), "any size"),
+                "judged in": WORDS.get(member.judged, "any size"),
                 "budget": _budget([one for (_, name), one in questions.items() if name == member.name]),
                 "passes": f"{member.forwards:,} + {member.backwards:,}",
                 "passes here": _passes(results),

@@ -77,7 +77,7 @@ def test_each_norm_has_its_own_answer(store, study):
 
 def test_a_verdict_is_of_the_norm_that_the_claim_names(store, study):
     found = filled(store, study, {"DIM": (0.1, 0.6, 0.6), "standard": (0.5, 0.4, 0.1)})
-    assert found["linf"].verdict.effect == pytest.approx(-40)
+    assert found["l0"].verdict.effect == pytest.approx(50)
     assert found["l2"].verdict.effect == pytest.approx(20)
     assert found["l2"].verdict.text == "supported in our reconstruction"
 

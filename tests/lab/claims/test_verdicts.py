@@ -194,7 +194,9 @@ def test_bridge():
 
 
 def test_a_search_that_another_one_beats_is_not_the_distance_of_record():
-    evidence = distances([math.log(2.0) + 0.01 * step for step in PATTERN], caveat="hopskipjump is nearer")
+    evidence = distances(
+        [math.log(2.0) + 0.01 * step for step in PATTERN], caveat="not the distance of record: hopskipjump is nearer"
+    )
     assert decide(evidence, DISTANCE).text == "supported (not the distance of record: hopskipjump is nearer)"
 
 

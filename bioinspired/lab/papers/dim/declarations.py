@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from bioinspired.declarations import Defense
 from bioinspired.keys import Strength, number, strength
 from bioinspired.lab.measurements.declarations import Question
+from bioinspired.lab.papers.dim.members import member
 
 BUDGET = 100, 3
 """Steps and restarts up to which direct attacks are called by their thresholds alone."""
@@ -114,6 +115,11 @@ class Member(InThreeNorms):
     searches: int | None = None
     grid: tuple[Strength, ...] = ("0.5", "1")
 
+    @property
+    def decided_by(self) -> str:
+        """What decides whether an image stands: the norm that judges it, or for one without a norm every change."""
+        return member(self.name).judged or "unconditional"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Direct(InThreeNorms):
@@ -154,6 +160,14 @@ class Direct(InThreeNorms):
         """The thresholds, such as "linf 0.3, l2 1.5, l0 12"; a budget above `BUDGET`; whether held out."""
         budget = f"; {self.steps} steps x {self.restarts}" if self.longer else ""
         return f"{self.together}{budget}" + ("" if self.last is None else " held out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut(Question):
+    """Accuracy on the last so many of the images, those that the training held out; see `held_out`."""
+
+    kind: ClassVar = "held_out"
+    last: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,14 @@ class Member:
     started: bool = False
 
     @property
+    def judged(self) -> Literal["linf", "l2", "l0", ""]:
+        """The norm at whose threshold it is judged: its own; L2 for L1 and for a free choice; "" for no norm."""
+        if self.name == "SaltAndPepperNoise":
+            return "l0"
+        own: dict[str, Literal["linf", "l0", ""]] = {"linf": "linf", "l0": "l0", "none": ""}
+        return own.get(self.norm, "l2")
+
+    @property
     def optimises(self) -> bool:
         """Whether it optimises against the model."""
         return self.type != "corruption"
