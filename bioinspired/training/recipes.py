@@ -8,15 +8,7 @@ SHORT: Mapping[str, Recipe] = {
     "digits": Recipe(epochs=6, batch=64, rate="0.1"),
     "mnist": Recipe(epochs=2, batch=128, rate="0.1"),
     "fashion_mnist": Recipe(epochs=5, batch=128, rate="0.1"),
-    "cifar10": Recipe(
-        epochs=18,
-        batch=512,
-        rate="0.4",
-        nesterov=True,
-        smoothing="0.1",
-        augmentation="crop_flip",
-        precision="bf16",
-    ),
+    "cifar10": Recipe(epochs=18, batch=128, rate="0.1", augmentation="crop_flip", precision="bf16"),
 }
 """One cycle of the rate, in few epochs: what networks of batch normalisation learn fastest by (arXiv 1708.07120)."""
 

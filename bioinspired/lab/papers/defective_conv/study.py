@@ -5,7 +5,7 @@ Rows, by how many seeds they are trained with:
     main      standard; keep 0.3 and 0.1 on the bottom layers; keep 0.3 on the top layers; pgd-trained; noise-trained
     sweep     keep 0.5; keep 0.3 on all layers, with one mask for all channels, by whole channels, after the addition,
               at test time only; spatial dropout at the same rate; a standard network stopped at a lower accuracy, one
-              behind JPEG
+              behind JPEG, one trained with label smoothing
     sources   networks that are never targets: of other families, and of the same one
     surrogates  what an attacker trains who knows the recipe and not the mask: defective networks with other masks, and
               one trained under ever new masks
@@ -21,17 +21,22 @@ well; the checks of the rows of CHECKED.
 The grid at `full`, where rows x seeds are trained as below (n images unless said otherwise; A = AutoAttack on 200):
 
     data      width  schedule   main   sweep  sources  surrogates  n      boundary
-    cifar10   64     18 epochs  6 x 3  9 x 3  3 x 3    8 + 1       5,000  5,000 steps on 100
+    cifar10   64     18 epochs  6 x 3  10 x 3 3 x 3    8 + 1       5,000  5,000 steps on 100
     mnist     8      2 epochs   6 x 3  9 x 1  2 x 3    4 + 1       1,000  1,000 steps on 50
 
 C&W runs on 1,000 images of CIFAR-10 and 100 of MNIST, Square on 200 and 100, HopSkipJump on 50 and 20.
+
+At `narrow`, where keep 0.5 is a main row and the sweep is one mask, channels, dropout and label smoothing; noise and
+clean images are 10,000, AutoAttack runs on 100 with every seed, HopSkipJump on 20:
+
+    cifar10   16     10 epochs  7 x 5  4 x 1  3 x 3    1 + 1       1,000  5,000 steps on 50
 
 In the tier `wide`, besides, a bridge to the paper's own schedule (350 epochs, on MNIST 50): standard, keep 0.3, 0.1
 x 2 seeds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bioinspired.declarations import Architecture, Data, Defense, Images, Network, PGDTraining, Recipe
@@ -61,6 +66,7 @@ TITLE = "Defective convolution"
 DATASETS = {
     "smoke": ("digits",),
     "laptop": ("digits", "mnist", "fashion_mnist", "cifar10"),
+    "narrow": ("cifar10",),
     "full": ("cifar10", "mnist"),
 }
 SHOWN = ("standard", "keep 0.1", "pgd-trained")
@@ -70,18 +76,39 @@ JUDGE = "noise-trained"  # a row that is not shown, by which striking examples a
 GREY = "keep 0.1"
 LOSSES: tuple[Loss, ...] = ("margin", "dlr")  # that PGD climbs beside the cross-entropy
 BRIDGE = ("standard", "keep 0.3", "keep 0.1")  # rows that are trained by the paper's own schedule too
-NEAREST = ("standard", "keep 0.1", "pgd-trained")  # rows whose smallest perturbations are searched
+NEAREST = ("standard", "keep 0.1", "pgd-trained", "label smoothing")  # rows whose smallest perturbations are searched
 SOURCE_SEED = 100  # sources are trained with this seed and the two after it; targets stay below
 SURROGATE_SEED = 200
+FIRST_SEEDS = 3  # of every main row, trained before any other seed
+MAIN = ("standard", "keep 0.3", "keep 0.1", "keep 0.3 top", "pgd-trained", "noise-trained")
+SWEEP = (
+    "keep 0.5",
+    "keep 0.3 both",
+    "keep 0.3 one mask",
+    "keep 0.3 channels",
+    "keep 0.3 after addition",
+    "keep 0.3 test only",
+    "dropout 0.3",
+    "stopped early",
+    "JPEG",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What differs between scales and data sets."""
+    """What differs between scales and data sets.
+
+    `main` and `sweep` are the labels of the rows of every seed and of few. `epochs` is a shorter schedule of what costs
+    more to train, by row or by family. Images: asked by questions of one pass each (0: as many as by all others), and
+    by the others.
+    """
 
     data: Data
     width: int
     recipe: Recipe
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    main: tuple[str, ...] = MAIN
+    sweep: tuple[str, ...] = SWEEP
     adversary: PGDTraining
     noise: Strength
     seeds: tuple[int, ...]
@@ -106,6 +133,7 @@ class Setting:
     confident: ConfidentTransfer | None
     confident_images: int
     decision_images: int = 0
+    easy_images: int = 0
     images: int | None
     patches: tuple[Strength, ...] = ()
     paper: Recipe | None = None
@@ -200,6 +228,65 @@ MNIST = replace(
     changes="networks of width 8 trained for two epochs on 10,000 of MNIST's images",
 )
 COLOUR = _transfer("8/255", "16/255")
+FULL_CIFAR10 = Setting(
+    data=Data(name="cifar10", size=32),
+    width=64,
+    recipe=SHORT["cifar10"],
+    adversary=PGDTraining(eps="8/255", steps=7),
+    noise="0.1",
+    seeds=(0, 1, 2),
+    sweep_seeds=(0, 1, 2),
+    sweep=(*SWEEP, "label smoothing"),
+    sources=3,
+    families=("vgg19", "densenet121"),
+    surrogates=(1, 2, 4, 8),
+    stop_at="0.88",
+    transfer=COLOUR,
+    white_box=tuple(_white_box(eps, steps=50) for eps in ("2/255", "4/255", "8/255")),
+    steps=(1, 5, 20, 100, 500),
+    boundary=_boundary(5_000),
+    boundary_images=100,
+    patches=("2", "4", "8"),
+    paper=DEFECTIVE_CONV["cifar10"],
+    sigmas=("8/255", "16/255", "32/255"),
+    gallery=COLOUR[1],
+    auto=Attack(name="autoattack", eps="8/255"),
+    auto_images=200,
+    checks=Checked(eps="8/255"),
+    check_images=200,
+    confident=ConfidentTransfer(confidence=40, steps=500, searches=9),
+    confident_images=1_000,
+    decision_images=50,
+    restarted_images=200,
+    images=5_000,
+    changes="an 18-epoch one-cycle schedule in place of 350 epochs",
+)
+NARROW_CIFAR10 = replace(
+    FULL_CIFAR10,
+    width=16,
+    recipe=replace(FULL_CIFAR10.recipe, epochs=10),
+    epochs={"pgd-trained": 3, "densenet121": 3},
+    main=("standard", "keep 0.5", *MAIN[1:]),
+    sweep=("keep 0.3 one mask", "keep 0.3 channels", "dropout 0.3", "label smoothing"),
+    seeds=(0, 1, 2, 3, 4),
+    sweep_seeds=(0,),
+    surrogates=(1,),
+    white_box=tuple(_white_box(eps, steps=20) for eps in ("2/255", "4/255", "8/255")),
+    restarted_images=0,
+    steps=(1, 5, 20, 100),
+    boundary_images=50,
+    auto_images=100,
+    auto_everywhere=("8/255",),
+    check_images=100,
+    confident=None,
+    decision_images=20,
+    easy_images=10_000,
+    images=1_000,
+    paper=None,
+    changes="Networks have width 16 instead of 64 and train in bf16, in one cycle of 10 epochs in place of 350 (three "
+    "with PGD, and for DenseNet-121), so that all are less accurate than the paper's, those trained with PGD most of "
+    "all; 1,000 images are attacked, not 5,000.",
+)
 SETTINGS: Mapping[tuple[Scale, str], Setting] = {
     ("smoke", "digits"): SMOKE,
     ("laptop", "digits"): DIGITS,
@@ -218,6 +305,7 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         recipe=Recipe(epochs=6, batch=64, rate="0.1", augmentation="crop_flip"),
         adversary=PGDTraining(eps="8/255", steps=2, step_size="0.75"),
         noise="0.1",
+        families=("vgg19",),
         stop_at="0.5",
         transfer=COLOUR,
         boundary=_boundary(5_000),
@@ -228,38 +316,8 @@ SETTINGS: Mapping[tuple[Scale, str], Setting] = {
         gallery=COLOUR[1],
         changes="networks of width 8 trained for six epochs on 10,000 of CIFAR-10's images",
     ),
-    ("full", "cifar10"): Setting(
-        data=Data(name="cifar10", size=32),
-        width=64,
-        recipe=SHORT["cifar10"],
-        adversary=PGDTraining(eps="8/255", steps=7),
-        noise="0.1",
-        seeds=(0, 1, 2),
-        sweep_seeds=(0, 1, 2),
-        sources=3,
-        families=("vgg", "densenet121"),
-        surrogates=(1, 2, 4, 8),
-        stop_at="0.88",
-        transfer=COLOUR,
-        white_box=tuple(_white_box(eps, steps=50) for eps in ("2/255", "4/255", "8/255")),
-        steps=(1, 5, 20, 100, 500),
-        boundary=_boundary(5_000),
-        boundary_images=100,
-        patches=("2", "4", "8"),
-        paper=DEFECTIVE_CONV["cifar10"],
-        sigmas=("8/255", "16/255", "32/255"),
-        gallery=COLOUR[1],
-        auto=Attack(name="autoattack", eps="8/255"),
-        auto_images=200,
-        checks=Checked(eps="8/255"),
-        check_images=200,
-        confident=ConfidentTransfer(confidence=40, steps=500, searches=9),
-        confident_images=1_000,
-        decision_images=50,
-        restarted_images=200,
-        images=5_000,
-        changes="an 18-epoch one-cycle schedule in place of 350 epochs",
-    ),
+    ("narrow", "cifar10"): NARROW_CIFAR10,
+    ("full", "cifar10"): FULL_CIFAR10,
     ("full", "mnist"): replace(
         MNIST,
         data=Data(name="mnist", size=28),
@@ -283,32 +341,34 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
     setting = SETTINGS[scale, dataset]
     main = seeds or setting.seeds
     sources, surrogates = _sources(setting), _surrogates(setting)
-    out = [
-        Trial(network=network, label=f"source {_name(network)}", measurements=_clean(setting))
-        for network in (*sources, *surrogates)
-    ]
-    for label, options in _main(setting).items():
-        for seed in main:
-            asked = _questions(setting, sources, setting.white_box)
-            if setting.restarted_images:
-                images = Images(n=setting.restarted_images)
-                asked += tuple(Measurement(question=_restarted(a), images=images) for a in setting.white_box)
-            asked += _autoattack(setting)
-            if label == GREY:
-                asked += _grey(setting, surrogates)
-            if label in NEAREST and (label != "pgd-trained" or seed == main[0]):
-                asked += _nearest(setting)
-            if seed == main[0]:
-                judge = _network(setting, main[0], **_main(setting)[JUDGE])
-                asked += _confident(setting, sources) + _shown(setting, label, _network(setting, seed), judge)
-            out.append(_trial(setting, label, seed, options, asked))
-    for label, options in _sweep(setting).items():
-        for seed in seeds or setting.sweep_seeds:
+    rows = _rows(setting)
+    out = [_source(setting, network) for network in sources]
+    for part in (main[:FIRST_SEEDS], main[FIRST_SEEDS:]):
+        for label in setting.main:
+            for seed in part:
+                asked = _questions(setting, sources, setting.white_box)
+                if setting.restarted_images:
+                    images = Images(n=setting.restarted_images)
+                    asked += tuple(Measurement(question=_restarted(a), images=images) for a in setting.white_box)
+                asked += _autoattack(setting)
+                if label == GREY:
+                    asked += _grey(setting, surrogates)
+                if label in NEAREST and (label != "pgd-trained" or seed == main[0]):
+                    asked += _nearest(setting)
+                if seed == main[0]:
+                    judge = _network(setting, main[0], **rows[JUDGE])
+                    asked += _confident(setting, sources) + _shown(setting, label, _network(setting, seed), judge)
+                out.append(_trial(setting, label, seed, rows[label], asked))
+    for label in setting.sweep:
+        for seed in (seeds or setting.sweep_seeds)[: len(setting.sweep_seeds)]:
             asked = _questions(setting, sources, setting.white_box[-3:][:1])
-            out.append(_trial(setting, label, seed, options, asked))
+            if label in NEAREST:
+                asked += _nearest(setting)
+            out.append(_trial(setting, label, seed, rows[label], asked))
+    out += [_source(setting, network) for network in surrogates]
     for label in BRIDGE if setting.paper is not None else ():
         for seed in main[:2]:
-            options = _main(setting)[label] | {"recipe": setting.paper}
+            options = rows[label] | {"recipe": setting.paper}
             asked = _questions(setting, sources, setting.white_box)
             out.append(replace(_trial(setting, label + PAPERS_SCHEDULE, seed, options, asked), tier="wide"))
     return Study(
@@ -320,32 +380,32 @@ def trials(scale: Scale, dataset: str, seeds: tuple[int, ...] | None) -> Study:
     )
 
 
-def _main(setting: Setting) -> dict[str, dict[str, Any]]:
-    """The rows of every seed: what differs from the standard network."""
+def _rows(setting: Setting) -> dict[str, dict[str, Any]]:
+    """Of every row, what differs from the standard network."""
     recipe = setting.recipe
+    adversarial = replace(recipe, epochs=setting.epochs.get("pgd-trained", recipe.epochs))
     return {
         "standard": {},
+        "keep 0.5": {"defense": DefectiveConv(keep="0.5")},
         "keep 0.3": {"defense": DefectiveConv(keep="0.3")},
         "keep 0.1": {"defense": DefectiveConv(keep="0.1")},
         "keep 0.3 top": {"defense": DefectiveConv(keep="0.3", where="top")},
-        "pgd-trained": {"recipe": replace(recipe, adversary=setting.adversary)},
+        "pgd-trained": {"recipe": replace(adversarial, adversary=setting.adversary)},
         "noise-trained": {"recipe": replace(recipe, noise=setting.noise)},
-    }
-
-
-def _sweep(setting: Setting) -> dict[str, dict[str, Any]]:
-    """The rows of few seeds."""
-    return {
-        "keep 0.5": {"defense": DefectiveConv(keep="0.5")},
         "keep 0.3 both": {"defense": DefectiveConv(keep="0.3", where="both")},
         "keep 0.3 one mask": {"defense": DefectiveConv(keep="0.3", shared=True)},
         "keep 0.3 channels": {"defense": DefectiveConv(keep="0.3", channels=True)},
         "keep 0.3 after addition": {"defense": DefectiveConv(keep="0.3", after_addition=True)},
         "keep 0.3 test only": {"defense": DefectiveConv(keep="0.3", test_only=True)},
         "dropout 0.3": {"defense": Dropout(keep="0.3", unit="channel")},
-        "stopped early": {"recipe": replace(setting.recipe, stop_at=setting.stop_at)},
+        "label smoothing": {"recipe": replace(recipe, smoothing="0.1")},
+        "stopped early": {"recipe": replace(recipe, stop_at=setting.stop_at)},
         "JPEG": {"defense": JPEGInput()},
     }
+
+
+def _source(setting: Setting, network: Network) -> Trial:
+    return Trial(network=network, label=f"source {_name(network)}", measurements=_clean(setting))
 
 
 def _trial(
@@ -374,8 +434,12 @@ def _network(
 
 
 def _sources(setting: Setting) -> list[Network]:
-    seeds = range(SOURCE_SEED, SOURCE_SEED + setting.sources)
-    return [_network(setting, seed, family=family) for family in (*setting.families, "resnet18") for seed in seeds]
+    made = []
+    for family in (*setting.families, "resnet18"):
+        recipe = replace(setting.recipe, epochs=setting.epochs.get(family, setting.recipe.epochs))
+        seeds = range(SOURCE_SEED, SOURCE_SEED + setting.sources)
+        made += [_network(setting, seed, family=family, recipe=recipe) for seed in seeds]
+    return made
 
 
 def _surrogates(setting: Setting) -> list[Network]:
@@ -393,15 +457,20 @@ def _name(source: Network) -> str:
 
 
 def _clean(setting: Setting) -> tuple[Measurement, ...]:
-    return (Measurement(question=Clean(), images=Images(n=setting.images)),)
+    return (Measurement(question=Clean(), images=_easy(setting)),)
+
+
+def _easy(setting: Setting) -> Images:
+    """The images of questions that take one pass each."""
+    return Images(n=setting.easy_images or setting.images)
 
 
 def _questions(setting: Setting, sources: list[Network], white_box: tuple[Attack, ...]) -> tuple[Measurement, ...]:
     images = Images(n=setting.images)
-    asked: list[Question] = [*white_box]
-    asked += [Corruption(name="gaussian_noise_clipped", strength=sigma) for sigma in setting.sigmas]
-    asked += [Corruption(name="patch_shuffle", strength=pieces) for pieces in setting.patches]
-    alone = [Measurement(question=question, images=images) for question in asked]
+    easy: list[Question] = [Corruption(name="gaussian_noise_clipped", strength=sigma) for sigma in setting.sigmas]
+    easy += [Corruption(name="patch_shuffle", strength=pieces) for pieces in setting.patches]
+    alone = [Measurement(question=attack, images=images) for attack in white_box]
+    alone += [Measurement(question=question, images=_easy(setting)) for question in easy]
     moved = [Measurement(question=attack, images=images, sources=(s,)) for attack in setting.transfer for s in sources]
     strong = Measurement(question=_momentum(setting), images=images, sources=tuple(sources))
     return (*_clean(setting), *alone, *moved, strong)
