@@ -93,7 +93,7 @@ for one in (bb.L0Optimizer, bb.L1Optimizer, bb.L2Optimizer, bb.LinfOptimizer):
 """
 ALL = """
 import json, sys, torch
-sys.path.insert(0, "tests")
+sys.path.insert(0, "tests/attacks")
 from test_forty_two import EPSILONS, small
 from bioinspired.lab.papers.dim.forty_two import run
 from bioinspired.lab.papers.dim.members import MEMBERS

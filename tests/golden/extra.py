@@ -14,7 +14,7 @@ from bioinspired.lab.declarations import Measurement, Trial
 from bioinspired.lab.measurements.declarations import Attack, Checked, Clean, Question
 from bioinspired.lab.papers.defective_conv.declarations import ConfidentTransfer
 from bioinspired.lab.papers.dim.declarations import BinaryInput, Flips, HeldOut
-from bioinspired.lab.papers.pixel_similarity.declarations import Blur
+from bioinspired.lab.papers.pixel_similarity.declarations import Blur, PixelSimilarity, TrainingCost
 from bioinspired.lab.papers.sleep.declarations import Coded, Sleep, SleepNoise, SleepScaling, SleepSearch
 
 IMAGES = Images(n=12)
@@ -27,6 +27,11 @@ SMALL = Network(
 CNN = replace(SMALL, architecture=Architecture(name="small_cnn", width=4), recipe=replace(SMALL.recipe, epochs=4))
 SOURCE = replace(CNN, seed=1)
 DROPOUT = replace(SMALL, architecture=Architecture(name="mlp", width=16, dropout="0.2", normalize=False))
+REGULARIZED = replace(
+    SMALL,
+    architecture=Architecture(name="resnet18_stem7", width=4),
+    defense=PixelSimilarity(alpha="2", threshold="0.5", count=100),
+)
 EPS = {"linf": "0.1", "l2": "0.8", "l1": "4", "l0": "6"}
 COSTLY = 300
 """Passes of an image above which an attack of the catalogue is asked in one of its norms and of few images."""
@@ -46,6 +51,7 @@ def extra() -> Iterator[Trial]:
     yield _trial(CNN, ConfidentTransfer(confidence=1, steps=10, searches=2), sources=(SOURCE,))
     yield _trial(replace(SMALL, defense=BinaryInput()), Clean(), Flips(rounds=5, tried=4))
     yield _trial(CNN, HeldOut(last=40), images=Images(n=100, split="train"))
+    yield _trial(CNN, TrainingCost(name="memory", network=REGULARIZED, steps=2))
     yield _trial(replace(SMALL, defense=Blur(sigma="0.7")), Clean(), Attack(name="pgd", eps="0.1", steps=5))
     yield _trial(DROPOUT, Clean(), Coded(name="deepfool", steps=10), Coded(name="jsma", steps=10))
     for defense in (SleepScaling(), SleepNoise(first="0.5", second="0.5", third="0.5"), SMALL_SLEEP):

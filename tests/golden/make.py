@@ -4,8 +4,8 @@
     python tests/golden/make.py --anew     everything, trainings too
 
 What the store holds is declared by its own records: at first the smoke scale of the studies, cut down, and what `extra`
-adds. A network without measurements is trained for a few steps only; the test trains it again, so its weights are not
-kept.
+adds. A network without measurements is trained for a few steps only; the test trains it again, so its weights are kept
+only where another network is attacked through it.
 """
 
 import shutil
@@ -24,7 +24,6 @@ from golden.colour import NAMES, examples
 from golden.decoded import declared
 from golden.extra import extra
 
-from bioinspired.declarations import Network
 from bioinspired.keys import key
 from bioinspired.lab.declarations import Study, Trial
 from bioinspired.lab.engine.run import Failure, run
@@ -32,11 +31,6 @@ from bioinspired.lab.engine.worker import prepare
 from bioinspired.lab.records.store import Record, Store
 
 STORE = Store(Path(__file__).resolve().parent, "smoke")
-
-
-def steps_only(network: Network) -> bool:
-    """Whether a network of the store is trained for a few steps only."""
-    return not STORE.weights(key(network)).exists()
 
 
 def main(*, anew: bool) -> int:
@@ -75,6 +69,7 @@ def _keep(store: Store, trials: list[Trial]) -> None:
     for part in (STORE.folder, STORE.root / "weights"):
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
+    sources = {source for trial in trials for measurement in trial.measurements for source in measurement.sources}
     for trial in trials:
         record = store.read(key(trial.network))
         assert record is not None
@@ -83,7 +78,7 @@ def _keep(store: Store, trials: list[Trial]) -> None:
         for name in kept.measurements:
             if "artifact" in kept.measurements[name]:
                 STORE.save_artifact(kept.key, name, store.artifact(kept, name))
-        if trial.measurements:
+        if trial.measurements or trial.network in sources:
             shutil.copy(store.weights(kept.key), STORE.weights(kept.key))
     (STORE.folder / ".lock").unlink()
     save_file({name: examples(name) for name in NAMES}, STORE.root / "colour.safetensors")

@@ -80,7 +80,7 @@ def _headlines(file: Traversable, cells: dict[str, Cell]) -> tuple[Headline, ...
     if content or not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise UserError(f"{_named(file)} must hold one or more tables [[headline]] and nothing else.")
     headlines = tuple(_headline(row, f"{_named(file)}, headline {i}", cells) for i, row in enumerate(rows, start=1))
-    _once([headline.id for headline in headlines], file.name)
+    _once([headline.id for headline in headlines], _named(file))
     return headlines
 
 
@@ -188,8 +188,8 @@ def _cells(file: Traversable) -> tuple[Cell, ...]:
             cells.append(_build(Cell, table | {"columns": fields}, place))
     except csv.Error as error:
         raise UserError(f"{_named(file)}, row {reader.line_num}: not valid CSV ({error}); correct the row.") from None
-    _once([cell.id for cell in cells], file.name)
-    _check_repeats(cells, file.name)
+    _once([cell.id for cell in cells], _named(file))
+    _check_repeats(cells, _named(file))
     return tuple(cells)
 
 
