@@ -38,6 +38,7 @@ def make(
             device=device,
             tier=tier,
             workers=workers,
+            limit=shown.limit,
             started=shown.started,
             ended=shown.ended,
         )

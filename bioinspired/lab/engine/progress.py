@@ -13,6 +13,7 @@ from bioinspired.lab.engine.costs import CostModel
 from bioinspired.lab.engine.plan import Task
 from bioinspired.lab.records.store import Store
 
+PATIENCE, LEAST_LIMIT = 50.0, 1800.0  # a task may take so many times what is expected, or so many seconds
 SILENCE = 10.0  # seconds between two lines where there is no terminal
 
 
@@ -47,23 +48,29 @@ class Progress:
         self._bar.__exit__(kind, error, trace)
 
     def started(self, tasks: Sequence[Task]) -> None:
-        """A stage begins with these tasks."""
+        """A pass begins with these tasks."""
         self._expected = {task: self._model.seconds(task) for task in tasks}
         self._done, self._ended, self._began = 0.0, 0, time.monotonic()
-        if not tasks:
-            return
-        self._stage = "training" if tasks[0].network is not None else "measuring"
+        networks = sum(task.network is not None for task in tasks)
+        self._stage = "training and measuring" if networks else "measuring"
         if self._line is not None:
             self._bar.remove_task(self._line)
         self._line = self._bar.add_task(self._stage, total=sum(self._expected.values()), left="")
-        self._say(f"{self._stage}: {len(tasks)} tasks, about {duration(self._model.total(tasks, self._workers))}")
+        time_left = duration(self._model.total(tasks, self._workers))
+        self._say(f"{networks} networks and {len(tasks) - networks} sets of measurements: about {time_left}")
+
+    def limit(self, task: Task) -> float:
+        """Seconds after which a task counts as hung."""
+        return max(LEAST_LIMIT, PATIENCE * self._expected.get(task, 0.0))
 
     def ended(self, task: Task) -> None:
         """A task has ended, well or not."""
-        self._done += self._expected[task]
+        self._done += self._expected.get(task, 0.0)  # 0: less is left of it than was expected
         self._ended += 1
         passed, total = time.monotonic() - self._began, sum(self._expected.values())
-        pace = max(passed / self._done, 1 / self._workers) if self._ended > self._workers else 1 / self._workers
+        pace = (
+            max(passed / max(self._done, 1e-9), 1 / self._workers) if self._ended > self._workers else 1 / self._workers
+        )
         left = pace * (total - self._done)
         text = f"{self._ended} of {len(self._expected)}, {duration(left)} left"
         if self._line is not None:

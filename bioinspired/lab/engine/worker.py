@@ -1,10 +1,12 @@
 """One task, done in the present process: train a network or answer questions of networks, and save each at once."""
 
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,8 +38,8 @@ class Order:
     run: Mapping[str, Any]
 
 
-def perform(task: Task, order: Order) -> str | None:
-    """Does a task; returns None, or the sentence that says why it could not be done."""
+def perform(task: Task, order: Order) -> list[str]:
+    """Does a task; returns a sentence for whatever of it could not be done."""
     # Every verdict is computed in fp32: no TF32, which convolutions on a GPU use by default.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -46,8 +48,19 @@ def perform(task: Task, order: Order) -> str | None:
             _train(task.network, order)
         _answer(task, order)
     except UserError as error:
-        return str(error)
-    return None
+        return [str(error)]
+    except (Exception, SystemExit) as error:  # a fault of the code, of a library or of the machine
+        return [f"{type(error).__name__}: {error} (the traceback is in {_logged(order.store)})"]
+    return []
+
+
+def _logged(store: Store) -> Path:
+    """The file to which the traceback of the present exception was added."""
+    path = store.root / "logs" / f"{datetime.now(UTC):%Y-%m-%d}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(traceback.format_exc() + "\n")
+    return path
 
 
 def _train(network: Network, order: Order) -> None:

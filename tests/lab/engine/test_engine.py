@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
 import pytest
 import torch
-from executors import Here
+from executors import Here, misbehave
 
 from bioinspired.declarations import Architecture, Data, Images, Network, PGDTraining, Recipe
 from bioinspired.errors import UserError
@@ -19,6 +20,7 @@ from bioinspired.lab import papers
 from bioinspired.lab.claims import registration
 from bioinspired.lab.declarations import Measurement, Study, Trial
 from bioinspired.lab.engine import plan, worker
+from bioinspired.lab.engine import run as engine
 from bioinspired.lab.engine.run import run
 from bioinspired.lab.measurements.declarations import Attack, Clean, Corruption, Gallery
 from bioinspired.lab.papers.defective_conv.declarations import DefectiveConv
@@ -58,6 +60,13 @@ TRIALS = (
         ),
     ),
 )
+
+
+class UnpicklableError(RuntimeError):
+    def __reduce__(self):
+        raise TypeError
+
+
 STUDY = Study(name="defective_conv", scale="smoke", trials=TRIALS, fidelity="proxy", changes="tiny")
 
 
@@ -260,6 +269,48 @@ def test_an_interrupt_that_python_swallowed_still_stops_the_run(tmp_path, monkey
         run([STUDY], Store(tmp_path, "smoke"), executor=Here(), ended=ended)
     assert dropped == [KeyboardInterrupt]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("seed", "limit", "why"),
+    [(1, 600, "its worker process was ended from outside"), (2, 2, "it was not done after"), (3, 600, "SystemExit: 3")],
+)
+def test_a_network_that_ends_or_hangs_its_worker_is_named(tmp_path, monkeypatch, seed, limit, why):
+    monkeypatch.setattr(engine, "perform", misbehave)
+    tasks = [plan.Task(network=network(one)) for one in (4, seed, 5, 6)]
+    order = worker.Order(Store(tmp_path, "smoke"), "cpu", {})
+    ended = []
+
+    def seconds(task):
+        return limit if task.network.seed == seed else 600
+
+    waiting, quiet = engine._Waiting(tasks, []), threading.Event()
+    failures = engine._drain(engine._Processes(2), waiting, order, seconds, ended.append, quiet)
+    assert [failure.task.network.seed for failure in failures] == [seed]
+    assert why in failures[0].why
+    assert {path.name for path in tmp_path.iterdir()} == {"4", "5", "6"}
+    assert sorted(task.network.seed for task in ended) == sorted([4, seed, 5, 6])
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), SystemExit(3), UnpicklableError()])
+def test_an_error_inside_a_task_is_a_sentence_that_names_the_file_of_its_traceback(tmp_path, monkeypatch, error):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(worker.train, "make", fail)
+    failures = run([replace(STUDY, trials=TRIALS[:1])], Store(tmp_path, "smoke"), executor=Here())
+    assert len(failures) == 1
+    (log,) = (tmp_path / "logs").iterdir()
+    assert failures[0].why == f"{type(error).__name__}: {error} (the traceback is in {log})"
+    assert "Traceback" in log.read_text()
+
+
+def test_what_is_there_is_measured_before_more_is_trained(tmp_path):
+    done = []
+    run([STUDY], Store(tmp_path, "smoke"), executor=Here(), workers=1, ended=done.append)
+    trained = [index for index, task in enumerate(done) if task.network is not None]
+    assert len(trained) == 3
+    assert trained[1] > trained[0] + 1, "the source was measured before the second network was trained"
 
 
 def test_transfers_from_one_source_are_made_once(made):
