@@ -116,6 +116,15 @@ def test_a_table_shows_mean_deviation_and_number_of_seeds(tmp_path):
     assert page.seeds("source vgg") == 3
 
 
+@pytest.mark.parametrize(("dataset", "place", "least"), [("mnist", "RM T5", 9), ("cifar10", "RM T2", 5)])
+def test_narrow_networks_on_the_papers_data_stand_beside_its_numbers(tmp_path, dataset, place, least):
+    study = papers.study("defective_conv", "narrow", dataset=dataset)
+    fill(Store(tmp_path, "narrow"), study, lambda trial, m: 0.5)
+    page = chapter.Chapter(study, Store(tmp_path, "narrow"))
+    measured = printed.cells(page, "random_mask").data.set_index("place")["measured here"]
+    assert measured[place] >= least
+
+
 def test_status_and_provenance_of_a_store(tmp_path):
     fill(Store(tmp_path, "laptop"), papers.study("defective_conv", "laptop"), partly)
     row = tables.status(str(tmp_path), "laptop").set_index("study").loc["defective_conv"]

@@ -40,7 +40,7 @@ class Assessment:
 def assess(study: Study, store: Store) -> list[Assessment]:
     """Every headline claim of a study's paper, judged by what the store holds."""
     claims, found = load(study.name), read(study, store)
-    headlines = [headline.on(data_of(study)) for headline in claims.headlines]
+    headlines = [headline.on(data_of(study), study.scale) for headline in claims.headlines]
     here = replace(claims, headlines=tuple(headlines))
     used = [[result for result in found if _feeds(headline, result)] for headline in headlines]
     evidence = [_bridged(headline, study, found) for headline in headlines]

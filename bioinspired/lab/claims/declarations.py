@@ -56,10 +56,18 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Override:
-    """The endpoint on a data set that the paper does not use: a proxy, complete, with the paper's fields filled in."""
+    """The endpoint on another data set than the claim's: complete, with the claim's fields filled in.
+
+    `data` may name a scale before the data set, such as "narrow mnist". Most are proxies, for which the claim's number
+    stays; where the paper prints one for these data, `value` is that one, with its `statement`, `place` and `cells`.
+    """
 
     data: str
     endpoint: Endpoint
+    statement: str = ""
+    place: str = ""
+    value: float | None = None
+    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +116,17 @@ class Headline:
     pilot: str = ""
     overrides: tuple[Override, ...] = ()
 
-    def on(self, data: str) -> "Headline":
-        """The claim as it is tested on a data set: the endpoint of its override, where there is one."""
-        endpoint = next((override.endpoint for override in self.overrides if override.data == data), self.endpoint)
-        return replace(self, endpoint=endpoint, overrides=())
+    def on(self, data: str, scale: str = "") -> "Headline":
+        """The claim as it is tested on a data set at a scale: as its override says, where there is one."""
+        here = {override.data: override for override in self.overrides}
+        override = here.get(f"{scale} {data}", here.get(data))
+        if override is None:
+            return replace(self, overrides=())
+        made = replace(self, endpoint=override.endpoint, overrides=())
+        if override.value is None:
+            return made
+        printed = {name: getattr(override, name) for name in ("statement", "place", "value", "cells")}
+        return replace(made, **printed)
 
     @property
     def criterion(self) -> str:

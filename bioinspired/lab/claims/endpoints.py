@@ -19,7 +19,8 @@ def data_of(study: Study) -> str:
 
 def feeding(study: Study, headline: Headline) -> list[tuple[Trial, Measurement]]:
     """The measurements of a study that answer a claim on its data, of both sides of the contrast."""
-    endpoint, labels = headline.on(data_of(study)).endpoint, {trial.network: trial.label for trial in study.trials}
+    endpoint = headline.on(data_of(study), study.scale).endpoint
+    labels = {trial.network: trial.label for trial in study.trials}
     return [
         (trial, measurement)
         for trial in study.trials

@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 CLAIMS, CELLS = "claims.toml", "cells.csv"
 
+PRINTED = ("statement", "place", "value", "cells")
+"""What a claim says on a data set for which its paper prints another number."""
+
 ROUNDING = 0.005
 """How far a typed value may be from the one its cells give: half a unit of the second decimal."""
 
@@ -97,13 +100,20 @@ def _headline(row: dict[str, Any], place: str, cells: dict[str, Cell]) -> Headli
     if isinstance(table.get("unit"), str):
         table.setdefault("margin", MARGINS.get(table["unit"], 0.0))
     headline = _build(Headline, table, place)
-    _check_value(headline, place)
-    _check_cells(headline, place, cells)
+    for data in ("", *(override.data for override in headline.overrides)):
+        here = f"{place}, on.{data}" if data else place
+        _check_value(headline.on(data), here)
+        _check_cells(headline.on(data), here, cells)
     return headline
 
 
 def _override(data: str, endpoint: dict[str, Any], changes: Any, place: str) -> Override:
-    return Override(data=data, endpoint=_endpoint({**endpoint, **_table(changes, place)}, place))
+    asked = _table(changes, place)
+    printed = {name: asked[name] for name in PRINTED if name in asked}
+    if printed and len(printed) < len(PRINTED):
+        raise UserError(f"{place}: a number of its own needs {', '.join(PRINTED)}, all of them.")
+    changed = {name: value for name, value in asked.items() if name not in PRINTED}
+    return _build(Override, printed | {"data": data, "endpoint": _endpoint(endpoint | changed, place)}, place)
 
 
 def _endpoint(table: dict[str, Any], place: str) -> Endpoint:

@@ -42,7 +42,7 @@ FILE = "registrations.json"
 def described(study: Study, claims: Claims | None = None) -> dict[str, Any]:
     """What is registered of a study on its data, as plain data."""
     claims = claims or load(study.name)
-    headlines = [headline.on(data_of(study)) for headline in claims.headlines]
+    headlines = [headline.on(data_of(study), study.scale) for headline in claims.headlines]
     return {
         "rule": {**RULE, "half": HALF, "baselines": [*BASELINES, *study.rivals]},
         "claims": {headline.id: keys.fields(replace(headline, pilot="")) for headline in headlines},

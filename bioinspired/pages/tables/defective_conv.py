@@ -7,23 +7,31 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from bioinspired.keys import strength
+from bioinspired.lab.claims.competence import doubts
 from bioinspired.lab.claims.declarations import MARGINS, Cell
+from bioinspired.lab.claims.twins import spread_of_twins
 from bioinspired.lab.engine.costs import TEST_IMAGES, TRAINING_IMAGES
 from bioinspired.lab.measurements.declarations import Attack, Clean, Corruption, Distance, Gallery
 from bioinspired.lab.papers.defective_conv.declarations import ConfidentTransfer
 from bioinspired.lab.records.results import Result
 from bioinspired.lab.records.results import strength as strength_of
 from bioinspired.pages.chapter import Chapter
-from bioinspired.pages.tables import claims
+from bioinspired.pages.tables import claims, networks
 from bioinspired.pages.tables.layout import NOTHING, SPREAD, counts, spread, table, with_interval
 
-PAPERS_WIDTH = 64
-"""Of the networks whose numbers are printed."""
+LEAST_WIDTH = 16
+"""Of networks that stand for the printed ones, whose width is 64."""
 
 
 def cells(chapter: Chapter, source_set: str) -> Styler:
     """The printed numbers of one set of sources beside ours."""
     return claims.cells(chapter, source_set, ours)
+
+
+def footing(chapter: Chapter) -> str:
+    """What the comparisons stand on, as Markdown: the undefended seeds first, then the trained baselines."""
+    said = (spread_of_twins(chapter.assessments), networks.baselines(chapter), doubts(chapter.results))
+    return "\n\n".join(part for part in said if part)
 
 
 def distances(chapter: Chapter) -> Styler:
@@ -295,9 +303,8 @@ def _failures(result: Result) -> int:
 
 
 def ours(chapter: Chapter, cell: Cell) -> float | None:
-    """Our value of a printed cell: same architecture and width, keep probability, place of the masks, source, attack,
-    metric."""
-    if chapter.study.trials[0].network.architecture.width != PAPERS_WIDTH:
+    """Our value of a printed cell: same architecture, keep probability, place of the masks, source, attack, metric."""
+    if chapter.study.trials[0].network.architecture.width < LEAST_WIDTH:
         return None
     label = "standard" if not cell["keep"] else f"keep {cell['keep']}" + (" top" if cell["where"] == "top" else "")
     if cell["target"] != "resnet18" or cell["variant"] or cell["where"] not in ("", "bottom", "top"):

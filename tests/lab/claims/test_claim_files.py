@@ -60,6 +60,16 @@ def test_overrides():
     assert headline.on("cifar10").criterion == headline.criterion
 
 
+def test_a_number_that_the_paper_prints_for_other_data():
+    headline = next(headline for headline in CLAIMS.headlines if headline.id == "rm-transfer")
+    narrow = headline.on("mnist", "narrow")
+    assert (narrow.value, narrow.place, narrow.endpoint.steps) == (29.85, "Random Mask, table 5", 40)
+    assert headline.on("mnist", "full") == headline.on("mnist")
+    assert (headline.on("mnist").value, headline.on("mnist").place) == (44.80, "Random Mask, table 2")
+    transfer = next(headline for headline in CLAIMS.headlines if headline.id == "transfer").on("mnist", "narrow")
+    assert (transfer.value, transfer.place, transfer.endpoint.source) == (None, "abstract", "vgg19")
+
+
 def test_criterion_is_the_hash_of_this_text():
     fields = {
         "access": "transfer",
@@ -200,6 +210,8 @@ TOML_DAMAGE = [
     ('digits = { eps = "0.2", source = "vgg" }', "digits = 3", "on.digits must be a table"),
     ('digits = { eps = "0.2", source = "vgg" }', 'digits = { epsilon = "0.2" }', 'on.digits: unknown field "epsilon"'),
     ("reading_error = 0.023", "reading_error = -1.0", "must not be negative"),
+    ("value = 29.85", "value = 29.75", 'on.narrow mnist: value is 29.75 but its cells give 29.85'),
+    ('place = "Random Mask, table 5"\n', "", "a number of its own needs statement, place"),
     ("value = 2.19", "value = -2.19", "above 0"),
     ("value = 2.19", "value = 2.29", "its cells give 2.19"),
     ("value = 44.80", "value = 48.80", "its cells give 44.80"),
