@@ -48,9 +48,9 @@ def decode(hint: Any, plain: Any) -> Any:
 
 
 def kinds(base: type[Any]) -> Iterator[type[Any]]:
-    """All classes below one that have a kind of their own."""
+    """All classes of the package below one that have a kind of their own."""
     for one in base.__subclasses__():
-        if "kind" in vars(one):
+        if "kind" in vars(one) and one.__module__.startswith("bioinspired."):
             yield one
         yield from kinds(one)
 
