@@ -210,7 +210,7 @@ TOML_DAMAGE = [
     ('digits = { eps = "0.2", source = "vgg" }', "digits = 3", "on.digits must be a table"),
     ('digits = { eps = "0.2", source = "vgg" }', 'digits = { epsilon = "0.2" }', 'on.digits: unknown field "epsilon"'),
     ("reading_error = 0.023", "reading_error = -1.0", "must not be negative"),
-    ("value = 29.85", "value = 29.75", 'on.narrow mnist: value is 29.75 but its cells give 29.85'),
+    ("value = 29.85", "value = 29.75", "on.narrow mnist: value is 29.75 but its cells give 29.85"),
     ('place = "Random Mask, table 5"\n', "", "a number of its own needs statement, place"),
     ("value = 2.19", "value = -2.19", "above 0"),
     ("value = 2.19", "value = 2.29", "its cells give 2.19"),
