@@ -38,21 +38,18 @@ def glance(chapters: Sequence[Chapter]) -> Styler:
         attacked = of_attacks(found)
         holdings = _holdings(attacked)
         about = (_made(chapter), _fidelity(chapter), _clean(chapter, attacked))
-        sorts = {
-            f"{sort} claims": _badges([one.verdict.word for one in found if one.headline.sort == sort])
-            for sort in get_args(Sort)
-        }
+        words = {sort: [one.verdict.word for one in found if one.headline.sort == sort] for sort in get_args(Sort)}
         rows.append(
             {"chapter": link(chapter.study.name) + "".join(small(escape(line)) for line in about)}
-            | sorts
             | {f"holds? {access}": _answers(each) for access, each in holdings.items()}
+            | {"claims": "".join(small(sort) + _badges(each) for sort, each in words.items() if each)}
         )
     caption = (
-        "All headline claims by verdict, those about robustness, its cost, and controls apart; and whether the defense "
-        "holds: for attackers with the paper's access, and in white box, with what it keeps in the worst case, what "
-        "the baseline keeps against which it gains least, and their difference in points. Below each title: the data, "
-        "how near the study is to the paper and what differs, and what the defenses of these claims cost in accuracy "
-        "on clean images."
+        "Whether each defense holds, for attackers with the paper's access and in white box: what it keeps in the "
+        "worst case, what the baseline keeps against which it gains least, and their difference in points; and all headline "
+        "claims by verdict, those about robustness, its cost, and controls apart. Below each title: the data, how near "
+        "the study is to the paper and what differs, and what the defenses of these claims cost in accuracy on clean "
+        "images."
     )
     return table(pd.DataFrame(rows), caption)
 
