@@ -42,14 +42,14 @@ def glance(chapters: Sequence[Chapter]) -> Styler:
         rows.append(
             {"chapter": link(chapter.study.name) + "".join(small(escape(line)) for line in about)}
             | {f"holds? {access}": _answers(each) for access, each in holdings.items()}
-            | {"claims": "".join(small(sort) + _badges(each) for sort, each in words.items() if each)}
+            | {"claims": "<br>".join(f"{sort}:<br>{_badges(each)}" for sort, each in words.items() if each)}
         )
     caption = (
         "Whether each defense holds, for attackers with the paper's access and in white box: what it keeps in the "
-        "worst case, what the baseline keeps against which it gains least, and their difference in points; and all headline "
-        "claims by verdict, those about robustness, its cost, and controls apart. Below each title: the data, how near "
-        "the study is to the paper and what differs, and what the defenses of these claims cost in accuracy on clean "
-        "images."
+        "worst case, what the baseline keeps against which it gains least, and their difference in points; and all "
+        "headline claims by verdict, those about robustness, its cost, and controls apart. Below each title: the data, "
+        "how near the study is to the paper and what differs, and what the defenses of these claims cost in accuracy "
+        "on clean images."
     )
     return table(pd.DataFrame(rows), caption)
 
