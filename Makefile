@@ -1,6 +1,6 @@
 # Two commands: `make book` builds the book, `make test` runs every check.
-# Options: SCALE=smoke|laptop|full  ONLY=study[,study]  (make book SCALE=full ONLY=defective_conv)
-SCALE ?= laptop
+# Options: SCALE=smoke|laptop|full  ONLY=study[,study]  (make book SCALE=laptop trains everything anew on digits)
+SCALE ?= full
 PYTHON ?= python3
 ONLY ?=
 

@@ -50,13 +50,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable, one 
 
 @app.command()
 def book(
-    scale: ScaleOption = "laptop",
+    scale: ScaleOption = "full",
     only: Annotated[str, typer.Option(help="These chapters only, separated by commas.")] = "",
     dataset: DatasetOption = "",
     store: StoreOption = "",
     workers: Annotated[int, typer.Option(min=1, help="Processes, one torch thread each.")] = 2,
 ) -> None:
-    """Make what is missing (at scale full: only say what is), execute the notebooks, build the book."""
+    """Build the book from the published records; at smoke and laptop scale make what is missing first."""
     from bioinspired.pages.build import build, installed
 
     chosen = [name.strip() for name in only.split(",") if name.strip()] or list(papers.NAMES)
@@ -74,7 +74,7 @@ def book(
 @app.command()
 def bundle(
     target: Annotated[Path, typer.Argument(help="The archive to write, such as book.tar.gz.")],
-    scale: ScaleOption = "laptop",
+    scale: ScaleOption = "full",
     dataset: DatasetOption = "",
     store: StoreOption = "",
     workers: Annotated[int, typer.Option(min=1, help="Processes, one torch thread each.")] = 2,
@@ -191,7 +191,7 @@ def verify(
 @app.command()
 def claims(
     study: Annotated[str, typer.Option(help="One study only.")] = "",
-    scale: ScaleOption = "laptop",
+    scale: ScaleOption = "full",
     dataset: DatasetOption = "",
     store: StoreOption = "",
     as_json: JsonOption = False,
