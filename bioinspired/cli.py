@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +45,9 @@ EveryStudyArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(pape
 StudyArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(papers.NAMES)}.")]
 TierOption = Annotated[Tier | None, typer.Option(help="core or wide; both by default.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
-WorkersOption = Annotated[int, typer.Option(min=1, help="Processes on a CPU, one torch thread each.")]
+WorkersOption = Annotated[
+    int, typer.Option(min=1, max=4 * (os.cpu_count() or 1), help="Processes on a CPU, one torch thread each.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable, one list of objects.")]
 
 
@@ -54,7 +57,7 @@ def book(
     only: Annotated[str, typer.Option(help="These chapters only, separated by commas.")] = "",
     dataset: DatasetOption = "",
     store: StoreOption = "",
-    workers: Annotated[int, typer.Option(min=1, help="Processes, one torch thread each.")] = 2,
+    workers: WorkersOption = 2,
 ) -> None:
     """Build the book from the published records; at smoke and laptop scale make what is missing first."""
     from bioinspired.pages.build import build, installed
@@ -77,7 +80,7 @@ def bundle(
     scale: ScaleOption = "full",
     dataset: DatasetOption = "",
     store: StoreOption = "",
-    workers: Annotated[int, typer.Option(min=1, help="Processes, one torch thread each.")] = 2,
+    workers: WorkersOption = 2,
 ) -> None:
     """Bring the book up to date and pack it into one file: pages, executed notebooks, records, checksums."""
     from bioinspired.pages.bundle import check, pack
@@ -330,6 +333,7 @@ def check(
     store: StoreOption = "",
 ) -> None:
     """Check whether attacks on a trained network of a study can be trusted; exit code 1 if a check fails."""
+    radius = number(strength(eps))
     wanted = papers.study(study, scale, dataset=dataset)
     labels = list(dict.fromkeys(trial.label for trial in wanted.trials))
     network = next((t.network for t in wanted.trials if (t.label, t.network.seed) == (label, seed)), None)
@@ -341,7 +345,7 @@ def check(
 
     model = model_of(network, open_store(scale, store))
     split = select(load(network.data, "test"), Images(n=images))
-    found = examine(model, split.images.float() / 255, split.labels, norm=norm, eps=number(strength(eps)))
+    found = examine(model, split.images.float() / 255, split.labels, norm=norm, eps=radius)
     print(found)
     raise typer.Exit(0 if found.passed else 1)
 
@@ -414,10 +418,11 @@ def _seeds(text: str) -> list[int] | None:
         return None
     out: list[int] = []
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()) or int(last or first) < int(first):
+        found = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", part.strip())
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if last < first:
             raise UserError(f'"{text}" are no seeds: write numbers such as "0,1,2" or a range such as "0-4".')
-        out += range(int(first), int(last or first) + 1)
+        out += range(first, last + 1)
     return out
 
 

@@ -23,6 +23,10 @@ Strength = typing.Annotated[str, "strength"]
 """An epsilon, a noise level, a probability: an exact number written as text, such as "8/255" or "0.3"."""
 
 
+LARGEST = 1_000_000
+"""Of a strength: more is a slip of the pen, and a float could not hold any number."""
+
+
 @lru_cache(maxsize=10_000, typed=True)
 def strength(value: str | int | float | Fraction) -> Strength:
     """The one spelling of an exact number: a short decimal where it has one, else k/255, else a reduced fraction.
@@ -38,6 +42,8 @@ def strength(value: str | int | float | Fraction) -> Strength:
         raise UserError(
             f'"{value}" is not a strength: write a number or a fraction such as "0.3" or "8/255".'
         ) from None
+    if abs(number) > LARGEST:
+        raise UserError(f'"{value}" is too large for a strength: write a number of at most {LARGEST:,}.')
     if (number * 10_000).denominator == 1:
         decimal = Decimal(number.numerator) / Decimal(number.denominator)
         return format(decimal.normalize(), "f")

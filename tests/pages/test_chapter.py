@@ -340,6 +340,10 @@ def test_claims_lists_every_claim(tmp_path, monkeypatch, capsys):
     [
         (["run", "dreams"], '"dreams" is no study'),
         (["run", "defective_conv", "--seeds", "a"], "are no seeds"),
+        (["run", "defective_conv", "--seeds", "1-"], "are no seeds"),
+        (["run", "defective_conv", "--seeds", "٣"], "are no seeds"),
+        (["run", "defective_conv", "--seeds", "0-9999999999"], "are no seeds"),
+        (["check", "dim", "--label", "standard", "--eps", "1e400"], "is too large for a strength"),
         (["run", "defective_conv", "--device", "tpu"], "is no device"),
         (["claims", "--dataset", "imagenet"], 'not on "imagenet"'),
         (["data", "imagenet"], "imagenet"),
