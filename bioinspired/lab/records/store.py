@@ -344,14 +344,22 @@ def sha256_of(path: Path) -> str:
 
 
 def _read(path: Path) -> Record | None:
+    """The record in a file; None where there is no file. One that is as it was is not read again."""
     try:
-        text = path.read_text("utf-8")
+        stat = path.stat()
+        return _parsed(path, stat.st_ino, stat.st_mtime_ns, stat.st_size)
     except FileNotFoundError:
         return None
-    except (UnicodeDecodeError, IsADirectoryError):
-        raise DamagedRecordError(path, "is damaged (no text)") from None
     except OSError as error:
         raise _unusable(path, error) from None
+
+
+@lru_cache(maxsize=2048)
+def _parsed(path: Path, inode: int, modified: int, size: int) -> Record:
+    try:
+        text = path.read_text("utf-8")
+    except (UnicodeDecodeError, IsADirectoryError):
+        raise DamagedRecordError(path, "is damaged (no text)") from None
     try:
         record = from_json(text)
     except ValueError as error:
