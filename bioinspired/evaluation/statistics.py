@@ -8,8 +8,8 @@ level a,
     V_s = s_seed^2 / k     V_i = max(0, s_img^2 / n - V_r)     V_r = MS(seed x image) / (k n)
 
 The interaction of seeds and images is in the spread over seeds already, so V_r takes it out of the images' part. In
-points, t(1-a, n-1) sqrt(V_i) counts as at least 100 (1 - a^(1/n)), which n images that all answer alike leave open: the
-rule of three at level a.
+points, t(1-a, n-1) s_img / sqrt(n) counts as at least 100 (1 - a^(1/n)), which n images that all answer alike leave
+open: the rule of three at level a.
 """
 
 from collections.abc import Callable, Sequence
@@ -73,8 +73,8 @@ class Effect:
         if self.n < 2:
             return float(np.sqrt(seeds))
         t = _t(a, self.n - 1) ** 2 / self.n
-        images = max(t * (self.image_variance - self._interaction), self._unseen(a) ** 2)
-        return float(np.sqrt(seeds + images))
+        images = max(t * self.image_variance, self._unseen(a) ** 2) - t * self._interaction
+        return float(np.sqrt(seeds + max(images, 0.0)))
 
     def interval(self, a: float) -> tuple[float, float]:
         """The interval around the mean that leaves `a` on each side; points end at -100 and 100."""
