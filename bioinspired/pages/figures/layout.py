@@ -1,6 +1,7 @@
 """How figures look: seaborn's colour-blind palette, one colour a label throughout a chapter, legends below."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,8 +17,15 @@ WIDTH = 7.2  # inches; the text column of the rendered book
 
 Colour = tuple[float, float, float]
 
-sns.set_theme(style="whitegrid", palette="colorblind", context="notebook", font_scale=0.85)
-plt.rcParams["figure.dpi"] = 144
+THEME: dict[str, Any] = {
+    "style": "whitegrid",
+    "palette": "colorblind",
+    "font_scale": 0.85,
+    "rc": {"figure.dpi": 144, "figure.figsize": (WIDTH, 3.4)},
+}
+"""The look of every figure: `sns.set_theme(**THEME)`."""
+
+sns.set_theme(**THEME)
 
 
 def palette(labels: Sequence[str]) -> dict[str, Colour]:
