@@ -6,6 +6,7 @@ value of a headline claim is checked against the cells it is computed from, whic
 
 import csv
 import dataclasses
+import functools
 import io
 import math
 import tomllib
@@ -51,6 +52,12 @@ def load(study: str, folder: Traversable | None = None) -> Claims:
     folder = _folder(folder)
     if study not in studies(folder):
         raise UserError(f'There are no claims of a study "{study}"; there are: {", ".join(studies(folder)) or "none"}.')
+    return _parsed(study, folder, tuple(_text(folder / study / name) for name in (CELLS, CLAIMS)))
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(study: str, folder: Traversable, texts: tuple[str, ...]) -> Claims:
+    """The claims in the files of a folder, which hold these texts: as long as they do, they are not parsed again."""
     cells = _cells(folder / study / CELLS)
     headlines = _headlines(folder / study / CLAIMS, {cell.id: cell for cell in cells})
     return Claims(study=study, headlines=headlines, cells=cells)
