@@ -56,7 +56,7 @@ def load(study: str, folder: Traversable | None = None) -> Claims:
 
 
 @functools.lru_cache(maxsize=16)
-def _parsed(study: str, folder: Traversable, texts: tuple[str, ...]) -> Claims:
+def _parsed(study: str, folder: Any, texts: tuple[str, ...]) -> Claims:
     """The claims in the files of a folder, which hold these texts: as long as they do, they are not parsed again."""
     cells = _cells(folder / study / CELLS)
     headlines = _headlines(folder / study / CLAIMS, {cell.id: cell for cell in cells})
