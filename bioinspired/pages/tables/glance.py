@@ -7,7 +7,6 @@ from html import escape
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from bioinspired.lab.claims import Holding
 from bioinspired.lab.claims.assessment import Assessment
 from bioinspired.lab.claims.endpoints import data_of
 from bioinspired.lab.claims.holding import UNDEFENDED
@@ -45,22 +44,20 @@ def glance(chapters: Sequence[Chapter]) -> Styler:
     for chapter in chapters:
         found = chapter.assessments
         attacked = of_attacks(found)
-        holding = next((one.white_box for one in attacked if one.white_box.rates), None)
+        first = next((one for one in attacked if one.white_box.rates), None) or next(iter(attacked), None)
         words = Counter(one.verdict.word for one in found if one.headline.sort == "robustness")
         rows.append(
             {
                 "paper": link(chapter.study.name) + small(escape(_made(chapter))),
-                "what an attacker with full knowledge leaves": _picture(holding),
-                "does it reproduce?": "<br>".join(f"{badge(word, '')} × {n}" for word, n in words.most_common()),
-                "does it hold?": _answers(attacked),
-                "the simple baseline": NOTHING if holding is None else _rival(holding),
-                "clean accuracy": _clean(attacked),
+                "what an attacker with full knowledge leaves": _picture(first),
+                "does it reproduce?": "<br>".join(f"{n} × {badge(word, '')}" for word, n in words.most_common()),
+                "does it hold?": _answers(first),
             }
         )
     caption = (
-        "Bars: percent of the images that survive every attack, at the strength that is named. Reproduces: headline "
-        "claims about robustness. Holds: against attackers with the paper's access, and in white box. The simple "
-        "baseline is the one against which the defense gains least, of those that are as accurate on clean images."
+        "Bars: percent of the images that survive every attack at the strength that is named; the simple baseline is "
+        "the one against which the defense gains least, of those as accurate on clean images. Reproduces: headline "
+        "claims about robustness. Holds: for the first of them, with the paper's access and in white box."
     )
     return table(pd.DataFrame(rows), caption)
 
@@ -70,14 +67,12 @@ def all_claims(chapters: Sequence[Chapter]) -> str:
     rows = []
     for chapter in chapters:
         for found in chapter.assessments:
-            asked = speaks_of_an_attacker(found.headline)
+            asked, sort = speaks_of_an_attacker(found.headline), f"sort-{found.headline.sort}"
             rows.append(
                 {
-                    "paper": link(chapter.study.name),
                     "claim": escape(found.headline.statement)
-                    + f'<br><small class="sort-{found.headline.sort}">{found.headline.sort}</small>',
-                    "the paper's": claimed(found),
-                    "ours": effect_of(found.verdict) + small(behind(found.verdict)),
+                    + small(f'{link(chapter.study.name)}, <span class="{sort}">{found.headline.sort}</span>'),
+                    "ours": effect_of(found.verdict) + small(behind(found.verdict)) + small(f"paper: {claimed(found)}"),
                     "verdict": badge(found.verdict.word, found.verdict.text),
                     "holds in white box?": escape(found.white_box.word) if asked else "",
                 }
@@ -99,42 +94,31 @@ def all_claims(chapters: Sequence[Chapter]) -> str:
     )
 
 
-def _picture(holding: Holding | None) -> str:
-    """Bars for the defense, the simple baseline and the undefended twin, with the strength."""
-    if holding is None or holding.rates is None or holding.level is None:
+def _picture(found: Assessment | None) -> str:
+    """Bars for the defense, the simple baseline and the undefended twin, with the numbers beside them."""
+    holding = found.white_box if found else None
+    if found is None or holding is None or holding.rates is None or holding.level is None:
         return NOTHING
-    kept = {"defense": holding.rates[0], holding.rival: holding.rates[1]}
+    kept = {found.headline.defended: holding.rates[0], _named(holding.rival): holding.rates[1]}
     if UNDEFENDED in holding.rivals:
-        kept[UNDEFENDED] = holding.rivals[UNDEFENDED][1]
+        kept[_named(UNDEFENDED)] = holding.rivals[UNDEFENDED][1]
     bars = "".join(
-        f'<span class="bar" style="--kept: {rate:.1f}%"><span>{escape(_named(name))} {rate:.0f} %</span></span>'
+        f'<span class="bar" style="--kept: {rate:.1f}%"><span>{escape(name)} {rate:.0f} %</span></span>'
         for name, rate in kept.items()
     )
-    return bars + f"<small>{ball(holding.level)}, {holding.n:,} images, {holding.k} seeds</small>"
-
-
-def _answers(attacked: Sequence[Assessment]) -> str:
-    """Every different pair of answers, the paper's access first."""
-    said = [
-        badge(one.paper_access.word, "") + small("paper's access") + "<br>" + badge(one.white_box.word, "")
-        + small("white box") for one in attacked
-    ]  # fmt: skip
-    return "<br>".join(dict.fromkeys(said)) or NOTHING
-
-
-def _rival(holding: Holding) -> str:
-    """The baseline against which least is gained, and the difference with its interval."""
     difference = interval(holding.effect or 0.0, holding.low, holding.high, "points")
-    return escape(_named(holding.rival)) + small(f"defense minus baseline: {difference}")
+    said = f"{ball(holding.level)}, {holding.n:,} images, {holding.k} seeds; {difference} points"
+    clean = [rate for rate in found.clean if rate is not None]
+    said += f"<br>clean: {clean[0]:.1f} %, undefended {clean[1]:.1f} %" if len(clean) > 1 else ""
+    return f"{bars}<small>{said}</small>"
 
 
-def _clean(attacked: Sequence[Assessment]) -> str:
-    """Clean accuracy of the first defense that was measured and of its twin."""
-    for one in attacked:
-        defended, twin = one.clean
-        if defended is not None and twin is not None:
-            return f"{defended:.1f} %" + small(f"undefended {twin:.1f} %")
-    return NOTHING
+def _answers(found: Assessment | None) -> str:
+    """With the paper's access, and in white box."""
+    if found is None:
+        return NOTHING
+    both = {"paper's access": found.paper_access, "white box": found.white_box}
+    return "<br>".join(badge(holding.word, "") + small(access) for access, holding in both.items())
 
 
 def _named(label: str) -> str:
