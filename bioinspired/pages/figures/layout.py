@@ -57,6 +57,12 @@ def legend(figure: Figure, *axes: Axes) -> None:
     )
 
 
+def legend_above(axes: Axes) -> None:
+    """Moves an axes' legend, where it has one, above the plot and out of the way."""
+    if axes.get_legend() is not None:
+        sns.move_legend(axes, "lower center", bbox_to_anchor=(0.5, 1), ncols=4, title=None, frameon=False)
+
+
 def nothing(axis: Axes) -> None:
     """Says on an axis that there are no measurements yet."""
     axis.text(0.5, 0.5, "not measured yet", ha="center", va="center", transform=axis.transAxes, color="#666666")
