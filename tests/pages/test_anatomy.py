@@ -26,9 +26,8 @@ def tagged(name, tag):
 
 
 def imported(text):
-    """Top-level packages that a cell imports; its magic commands are left out."""
-    plain = re.sub(r"(?m)^(\s*)%.*", r"\1pass", text)
-    nodes = list(ast.walk(ast.parse(plain)))
+    """Top-level packages that a cell imports."""
+    nodes = list(ast.walk(ast.parse(text)))
     found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     found |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
     return {name.partition(".")[0] for name in found}
