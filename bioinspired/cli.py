@@ -202,40 +202,14 @@ def claims(
     """What the papers claim, what was measured, the verdict; and at a glance whether each defense holds."""
     from bioinspired.lab.claims.assessment import assess
     from bioinspired.lab.claims.endpoints import data_of
-    from bioinspired.lab.claims.summary import counted, described, of_attacks, price, sentence
+    from bioinspired.lab.claims.summary import as_data, counted, of_attacks, price, sentence
 
     place = open_store(scale, store)
     rows: list[dict[str, Any]] = []
     for name in (study,) if study else papers.NAMES:
         wanted = recorded(name, place, dataset=dataset)
         assessed = assess(wanted, place)
-        for found in assessed:
-            claim, verdict = found.headline, found.verdict
-            rows.append(
-                {
-                    "study": name,
-                    "data": data_of(wanted),
-                    "id": claim.id,
-                    "statement": claim.statement,
-                    "sort": claim.sort,
-                    "kind": claim.kind,
-                    "source_set": claim.source_set,
-                    "place": claim.place,
-                    "reliability": claim.reliability,
-                    "unit": claim.unit,
-                    "paper": claim.value,
-                    "ours": verdict.effect,
-                    "interval": None if verdict.low is None else [verdict.low, verdict.high],
-                    "seeds": verdict.k,
-                    "n": verdict.n,
-                    "verdict": verdict.text,
-                    "registered": found.evidence.registered if found.evidence.tested else None,
-                    "clean": dict(zip(("defended", "twin"), found.clean, strict=True)),
-                    "holds": None
-                    if claim.access == "none"
-                    else {"paper's access": described(found.paper_access), "white box": described(found.white_box)},
-                }
-            )
+        rows += [as_data(wanted, found) for found in assessed]
         if as_json:
             continue
         table = Table("claim", "what", "paper", "ours", "verdict", title=f"{name}, {data_of(wanted)}")

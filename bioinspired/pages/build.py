@@ -78,6 +78,7 @@ def build(
         measured = root / "benchmarks" / "results"
         now = notebooks.inputs(package=root / "bioinspired", store=store, parameters=parameters, benchmarks=measured)
         _execute([page for page in pages if page.endswith(".ipynb")], chosen, now, root=root, store=store, say=say)
+        _data(root, now, store=store, dataset=dataset, say=say)
         html = _render(root, say)
     say(f"The book: {html}")
     return html
@@ -163,6 +164,23 @@ def _execute(
         say(f"{len(names) - len(due)} of {len(names)} notebooks are unchanged")
     for name in names:
         notebooks.inspect(notebooks.read(source / name, name), notebooks.read(book / name, name), name=name)
+
+
+def _data(root: Path, now: notebooks.Inputs, *, store: Store, dataset: str, say: Callable[[str], None]) -> None:
+    """The measurements as files, beside the pages, where the book has a page on them."""
+    described = root / "book" / "frame_columns.csv"
+    if not described.is_file():
+        return
+    from bioinspired.pages import dataset as measurements
+
+    folder, stamp = root / "_build" / "extra" / measurements.FOLDER, root / "_build" / "data.inputs"
+    made_from = hashlib.sha256(f"{now}{described.read_text('utf-8')}".encode()).hexdigest()
+    with contextlib.suppress(OSError):
+        if stamp.read_text("utf-8") == made_from and all((folder / name).is_file() for name in measurements.FILES):
+            return
+    say("Writing the measurements as files")
+    measurements.save(folder, store, described, dataset=dataset)
+    stamp.write_text(made_from, encoding="utf-8")
 
 
 def _render(root: Path, say: Callable[[str], None]) -> Path:
