@@ -1,4 +1,4 @@
-"""The command line: `bioinspired book | bundle | run | status | verify | claims | data | attack | check`."""
+"""The command line: `bioinspired book | bundle | run | status | verify | weights | replay | claims | ...`."""
 
 import json
 import os
@@ -189,6 +189,60 @@ def verify(
     }
     print(f"{len(found)} units made again: " + ", ".join(f"{n} {outcome}" for outcome, n in counts.items()) + ".")
     raise typer.Exit(1 if counts["different"] else 0)
+
+
+@app.command()
+def weights(
+    study: EveryStudyArgument,
+    scale: ScaleOption = "full",
+    seeds: Annotated[str, typer.Option(help='Seeds, such as "0,1"; else the first of each network.')] = "",
+    device: DeviceOption = "auto",
+    dataset: DatasetOption = "",
+    workers: WorkersOption = 2,
+    store: StoreOption = "",
+) -> None:
+    """Train the networks of the headline claims whose weights are not at hand; exit code 1 if some come out other."""
+    from bioinspired.lab import weights as kept
+
+    place, others = open_store(scale, store), 0
+    for name in papers.NAMES if study == "all" else (study,):
+        wanted = recorded(name, place, dataset=dataset)
+        with _stoppable():
+            here, other = kept.make(wanted, place, seeds=_seeds(seeds) or (), device=_device(device), workers=workers)
+        for trial in here:
+            size = place.weights(key(trial.network)).stat().st_size / 2**20
+            print(f"{kept.name_of(name, trial.label)}, seed {trial.network.seed}: {size:.1f} MiB")
+        for trial in other:
+            named = f"{kept.name_of(name, trial.label)}, seed {trial.network.seed}"
+            print(f"{named}: trained here, it has other weights than its record names; not kept")
+        others += len(other)
+    raise typer.Exit(1 if others else 0)
+
+
+@app.command()
+def replay(
+    name: Annotated[str, typer.Argument(help='Study and network, such as "sleep/set-b".')],
+    seed: Annotated[int | None, typer.Option(help="Of its training; else the first that has a record.")] = None,
+    scale: ScaleOption = "full",
+    seconds: Annotated[float, typer.Option(help="Leave out what took longer when it was recorded.")] = 60.0,
+    store: StoreOption = "",
+) -> None:
+    """Measure a published network again on its fixed images, without training; exit code 1 if some outcome differs."""
+    from bioinspired.lab.replay import again
+    from bioinspired.lab.weights import find
+
+    place = open_store(scale, store)
+    trial = find(name, place, seed)
+    made = changed = 0
+    with _stoppable():
+        for one in again(name, trial, place, seconds=seconds):
+            told = "as recorded" if not one.changed else f"{one.changed} differ"
+            _say(f"{_what(Unit(name, trial, one.measurement, 'done'))}: {one.n} images, {told}")
+            made, changed = made + 1, changed + bool(one.changed)
+    print(
+        f"{name}, seed {trial.network.seed}: {made} measurements made again, {made - changed} with the record's bits."
+    )
+    raise typer.Exit(1 if changed or not made else 0)
 
 
 @app.command()
