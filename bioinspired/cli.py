@@ -58,6 +58,7 @@ def book(
     dataset: DatasetOption = "",
     store: StoreOption = "",
     workers: WorkersOption = 2,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also as one PDF, printed by Chromium.")] = False,
 ) -> None:
     """Build the book from the published records; at smoke and laptop scale make what is missing first."""
     from bioinspired.pages.build import build, installed
@@ -71,7 +72,7 @@ def book(
             _say_what_is_missing(wanted, place)
         else:
             make(wanted, place, workers=workers)
-        build(store=place, dataset=dataset, only=chosen if only else (), say=_say)
+        build(store=place, dataset=dataset, only=chosen if only else (), printed=pdf, say=_say)
 
 
 @app.command()
@@ -81,12 +82,13 @@ def bundle(
     dataset: DatasetOption = "",
     store: StoreOption = "",
     workers: WorkersOption = 2,
+    pdf: Annotated[bool, typer.Option("--pdf", help="With the book as one PDF, printed by Chromium.")] = False,
 ) -> None:
-    """Bring the book up to date and pack it into one file: pages, executed notebooks, records, checksums."""
+    """Bring the book up to date and pack it into one file: pages, notebooks, records, weights, code, checksums."""
     from bioinspired.pages.bundle import check, pack
 
     check(target)
-    book(scale=scale, dataset=dataset, store=store, workers=workers)
+    book(scale=scale, dataset=dataset, store=store, workers=workers, pdf=pdf)
     digest = pack(target, store=open_store(scale, store))
     _say(f"{target}: {target.stat().st_size / 2**20:.1f} MiB, sha256 {digest}")
 

@@ -10,6 +10,8 @@ The twin is made from the finished page, so that the tables that notebooks compu
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bioinspired.pages import pdf
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
@@ -20,6 +22,7 @@ LAUNCHERS = {
     "binderhub_url": "https://mybinder.org",
     "colab_url": "https://colab.research.google.com",
 }
+NOT_PRINTED = "This copy has no PDF: `bioinspired book --pdf` makes one, where there is a Chromium to print it."
 UNPUBLISHED = "This copy has no DOI and no SWHID yet: name its version and its commit."
 
 
@@ -31,10 +34,14 @@ def setup(app: "Sphinx") -> dict[str, Any]:
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _where_it_is_published(_: "Sphinx", config: "Config") -> None:
+def _where_it_is_published(app: "Sphinx", config: "Config") -> None:
     if config.html_theme_options.get("repository_url"):
         config.html_theme_options |= BUTTONS | {"launch_buttons": LAUNCHERS}
-    config.myst_substitutions = config.myst_substitutions | {"identifiers": identifiers(**config.publication)}
+    printed = (Path(app.srcdir).parent / "extra" / pdf.NAME).is_file()
+    config.myst_substitutions |= {
+        "identifiers": identifiers(**config.publication),
+        "pdf": f'<a href="{pdf.NAME}">The whole book as one PDF</a>' if printed else NOT_PRINTED,
+    }
 
 
 def identifiers(doi: str, swhid: str) -> str:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bioinspired.pages import publication
+from bioinspired.pages import pdf, publication
 
 PAGE = """<html><head><meta name="description" content="What it says."></head><body><nav>elsewhere</nav>
 <article class="bd-article"><h1>Title<a class="headerlink" href="#t">#</a></h1>
@@ -22,16 +22,25 @@ def config(address, **published):
     )
 
 
-def test_without_an_address_there_are_no_buttons_and_no_identifiers():
+def test_without_an_address_there_are_no_buttons_and_no_identifiers(tmp_path):
     mine = config("")
-    publication._where_it_is_published(None, mine)
+    publication._where_it_is_published(SimpleNamespace(srcdir=tmp_path / "source"), mine)
     assert mine.html_theme_options == {"repository_url": ""}
     assert mine.myst_substitutions["identifiers"] == publication.UNPUBLISHED
+    assert mine.myst_substitutions["pdf"] == publication.NOT_PRINTED
 
 
-def test_with_an_address_readers_can_launch_a_notebook():
+def test_a_pdf_is_linked_where_there_is_one(tmp_path):
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "extra" / pdf.NAME).write_bytes(b"%PDF")
+    mine = config("")
+    publication._where_it_is_published(SimpleNamespace(srcdir=tmp_path / "source"), mine)
+    assert f'href="{pdf.NAME}"' in mine.myst_substitutions["pdf"]
+
+
+def test_with_an_address_readers_can_launch_a_notebook(tmp_path):
     mine = config("https://github.com/o/r", doi="10.1234/5", swhid="swh:1:rel:" + "0" * 40)
-    publication._where_it_is_published(None, mine)
+    publication._where_it_is_published(SimpleNamespace(srcdir=tmp_path / "source"), mine)
     assert mine.html_theme_options["use_repository_button"] is True
     assert set(mine.html_theme_options["launch_buttons"]) == {"notebook_interface", "binderhub_url", "colab_url"}
     assert "https://doi.org/10.1234/5" in mine.myst_substitutions["identifiers"]

@@ -11,11 +11,12 @@ from urllib.parse import quote
 
 import pytest
 from executors import Here
-from reading import ALLOWED, NARROW, WIDE, reader, says_what_is_seen
+from reading import ALLOWED, CHROMIUM, NARROW, WIDE, reader, says_what_is_seen
 
 from bioinspired.lab import papers
 from bioinspired.lab.engine.run import run
 from bioinspired.lab.records.store import Store, checkout
+from bioinspired.pages import pdf
 from bioinspired.pages.build import build
 from bioinspired.pages.bundle import pack
 
@@ -101,7 +102,7 @@ def test_pages_are_accessible(read_pages):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colors_can_be_told_apart(browser, scheme):
-    for name in ("glance.html", "papers/weight_map.html", "rerun.html"):
+    for name in ("glance.html", "data.html", "rerun.html"):
         browser.page.emulate_media(color_scheme=scheme)
         browser.open(name)
         assert browser.page.evaluate("document.documentElement.dataset.theme") == scheme
@@ -150,6 +151,17 @@ def test_a_second_build_executes_and_renders_nothing(built):
     build(store=store, root=root, say=said.append)
     assert page.stat().st_mtime_ns == before
     assert not [line for line in said if line.startswith(("Executing", "Rendering"))]
+
+
+def test_the_book_is_printed_and_linked(built):
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: the book was not printed")
+    root, store, page, _ = built
+    build(store=store, root=root, printed=True)
+    printed = (page.parent / pdf.NAME).read_bytes()
+    assert printed.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type /Page\b", printed)) > 2 * len(papers.NAMES)
+    assert f'href="{pdf.NAME}"' in (page.parent / "data.html").read_text()
 
 
 def test_a_stranger_with_only_the_archive_can_check_a_number(built, tmp_path):
