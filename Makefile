@@ -1,4 +1,4 @@
-# Two commands: `make book` builds the book, `make test` runs every check.
+# Two commands: `make book` builds the book, `make test` runs every check; `make lab` opens its notebooks.
 # Options: SCALE=smoke|laptop|full  ONLY=study[,study]  (make book SCALE=laptop trains everything anew on digits)
 SCALE ?= full
 PYTHON ?= python3
@@ -12,11 +12,15 @@ export OMP_WAIT_POLICY := PASSIVE
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: book test release-check clean
+.PHONY: book lab test release-check clean
 .DELETE_ON_ERROR:
 
 book: $(READY)
 	$(BIN)/bioinspired book --scale $(SCALE) $(if $(ONLY),--only $(ONLY))
+
+# JupyterLab on the book's notebooks and their environment; it is fetched the first time, and not part of the lock.
+lab: $(READY)
+	PATH="$$PATH:$(CURDIR)/.uv/bin" uv run --locked --extra book --with jupyterlab jupyter lab book
 
 test: $(READY)
 	$(BIN)/ruff check .

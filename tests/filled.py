@@ -42,11 +42,11 @@ def fill(
     `n` images everywhere; None: as many as each measurement asks for.
     """
     weights = {trial.network: sha(key(trial.network)) for trial in study.trials}
+    marks = {"registered": {study.name: digest(study)} if stamp else {}}
     for trial in study.trials:
         name = key(trial.network)
         unit = {"run": "r", "weights": weights[trial.network], "finished": "2026-01-02T03:04:05+00:00"}
         measurements, cost, units = {}, {"training": {"seconds": 1.0, "work": 100.0}}, {}
-        marks = {"registered": {study.name: digest(study)} if stamp else {}}
         units["training"] = unit | marks
         for measurement in trial.measurements:
             right = share(trial, measurement)

@@ -127,7 +127,9 @@ def _chosen(only: Sequence[str], pages: Sequence[str]) -> list[str]:
         if f"papers/{name}.ipynb" not in chapters:
             known = ", ".join(Path(chapter).stem for chapter in chapters)
             raise UserError(f'The book has no chapter "{name}": choose from {known}.')
-    return [f"papers/{name}.ipynb" for name in only]
+    return [
+        page for name in only for page in chapters if page in (f"papers/{name}.ipynb", f"papers/{name}_detail.ipynb")
+    ]
 
 
 def _copy(book: Path, source: Path, pages: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from functools import cached_property
 import pandas as pd
 
 from bioinspired.errors import UserError
+from bioinspired.evaluation.statistics import wilson
 from bioinspired.lab import papers
 from bioinspired.lab.claims import Endpoint
 from bioinspired.lab.claims.assessment import Assessment, assess
@@ -24,7 +25,7 @@ from bioinspired.lab.declarations import Scale, Study
 from bioinspired.lab.engine import plan
 from bioinspired.lab.measurements.declarations import Attack, Gallery
 from bioinspired.lab.records.results import Result, read, strength
-from bioinspired.lab.records.store import PUBLISHED, Store, open_store
+from bioinspired.lab.records.store import PUBLISHED, Record, Store, open_store
 
 READ_ONLY = "BIOINSPIRED_READ_ONLY"
 
@@ -88,23 +89,35 @@ class Chapter:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """One row per measurement: what was asked, of which network, what each metric says, the study's factors."""
+        """One row per measurement: the network, the attack or corruption, what each metric says, the study's factors.
+
+        Columns: study, label and seed of the network; kind, name, norm, eps (as written) and strength (the number),
+        steps, loss; source and source_seed where examples were made on another network; n images; accuracy in percent
+        with Wilson's 95 % interval low to high; conditional (the papers' rate, of `counted` images); distance; value;
+        passes and seconds; key of the measurement.
+        """
         factors = dict.fromkeys(name for trial in self.study.trials for name in trial.factors)
-        return pd.DataFrame([_row(result) for result in self.results], columns=[*COLUMNS, *factors])
+        rows = [{"study": self.study.name} | _row(result) for result in self.results]
+        return pd.DataFrame(rows, columns=[*COLUMNS, *factors])
+
+    def records(self) -> list[Record]:
+        """The records behind the results."""
+        return list({result.record.key: result.record for result in self.results}.values())
 
     def banner(self) -> str:
         """What made this page and what that means for its numbers, as Markdown."""
         fidelity = FIDELITY[self.study.fidelity].format(changes=self.study.changes)
-        parts = (SCALES[self.study.scale], self._networks(), fidelity, self._elsewhere(), self.missing())
+        networks = f"**Networks on {data_of(self.study)}: {self.networks()}.**"
+        parts = (SCALES[self.study.scale], networks, fidelity, self._elsewhere(), self.missing())
         return " ".join(part for part in parts if part)
 
-    def _networks(self) -> str:
+    def networks(self) -> str:
         """The sizes and schedules of the networks that are compared."""
         here = [trial.network for trial in self.study.trials if trial.network.data.name == data_of(self.study)]
         said = dict.fromkeys(
             f"{one.architecture.name} of width {one.architecture.width}, {one.recipe.epochs} epochs" for one in here
         )
-        return f"**Networks on {data_of(self.study)}: {'; '.join(said)}.**"
+        return "; ".join(said)
 
     def _elsewhere(self) -> str:
         """Of published records, that the study's own data set has no records yet, where that is so."""
@@ -141,12 +154,12 @@ class Chapter:
         """How many trainings of a label the study has."""
         return sum(trial.label == label for trial in self.study.trials)
 
-    def text(self, label: str, *, metric: str = "unconditional", **where: object) -> str:
+    def text(self, label: str, *, metric: str = "accuracy", **where: object) -> str:
         """What `rate` says, for prose: a percentage with one decimal, or that it was not measured."""
         found = self.rate(label, metric=metric, **where)
         return "not measured" if found is None else f"{found:.1f}"
 
-    def rate(self, label: str, *, metric: str = "unconditional", **where: object) -> float | None:
+    def rate(self, label: str, *, metric: str = "accuracy", **where: object) -> float | None:
         """The mean over the rows of a label that fit `where` (columns of `frame`); None where there are none.
 
         Of rows on different numbers of images only those on the most count.
@@ -197,15 +210,19 @@ def open_all(*, scale: Scale = "laptop", store: str = "", dataset: str = "") -> 
 
 
 COLUMNS = [
-    "label", "seed", "kind", "name", "norm", "eps", "strength", "steps", "loss", "source", "source_seed",
-    "n", "unconditional", "conditional", "counted", "distance", "value", "forwards", "backwards", "seconds", "key",
+    "study", "label", "seed", "kind", "name", "norm", "eps", "strength", "steps", "loss", "source", "source_seed",
+    "n", "accuracy", "low", "high", "conditional", "counted", "distance", "value", "forwards", "backwards",
+    "seconds", "key",
 ]  # fmt: skip
 
 
 def _row(result: Result) -> dict[str, object]:
     question = result.measurement.question
     attack = question.attack if isinstance(question, Gallery) else question
-    spelled = strength(result.measurement)
+    spelled, accuracy = strength(result.measurement), result.rate()
+    low, high = (
+        (None, None) if accuracy is None else (100 * end for end in wilson(round(accuracy * result.n / 100), result.n))
+    )
     return {
         "label": result.label,
         "seed": result.seed,
@@ -219,7 +236,9 @@ def _row(result: Result) -> dict[str, object]:
         "source": result.source.removeprefix("source "),
         "source_seed": "+".join(str(seed) for seed in result.source_seeds),
         "n": result.n,
-        "unconditional": result.rate(),
+        "accuracy": accuracy,
+        "low": low,
+        "high": high,
         "conditional": result.rate("conditional"),
         "counted": result.counted("conditional"),
         "distance": result.rate("distance"),

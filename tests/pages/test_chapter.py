@@ -99,7 +99,7 @@ def test_the_banner_names_what_is_missing_and_what_makes_it(tmp_path):
 def test_a_rate_is_that_of_the_rows_on_the_most_images_that_have_one(tmp_path):
     page = chapter.open("defective_conv", scale="laptop", store=str(tmp_path))
     rows = [("pgd", 100, 50.0), ("pgd", 200, 30.0), ("pgd", 200, 40.0), ("pgd", 10_000, None), ("fgsm", 5_000, 90.0)]
-    frame = pd.DataFrame(rows, columns=["name", "n", "unconditional"]).assign(label="standard")
+    frame = pd.DataFrame(rows, columns=["name", "n", "accuracy"]).assign(label="standard")
     page.__dict__["frame"] = frame
     assert page.rate("standard", name="pgd") == 35.0
     assert page.rate("standard", name="square") is None

@@ -21,33 +21,44 @@ def store(tmp_path):
 
 
 def words(cell):
-    return re.findall(r'verdict-[a-z]+">([^<]+)</span> × (\d+)', cell)
+    return re.findall(r'(\d+) × <span class="verdict verdict-[a-z]+">([^<]+)</span>', cell)
 
 
-def test_every_claim_is_counted_once(store):
-    fill(store, papers.study("defective_conv", "laptop"), lambda trial, asked: 1.0 if is_clean(asked) else 0.5)
+def half(trial, asked):
+    return {"keep 0.1": 0.9}.get(trial.label, 1.0) if is_clean(asked) else 0.5
+
+
+def test_every_claim_about_robustness_is_counted_once(store):
+    fill(store, papers.study("defective_conv", "laptop"), half)
     pages = {name: page(store, name) for name in papers.NAMES}
     shown = tables.glance(list(pages.values())).data
-    shown.index = shown["chapter"].str.extract(r"papers/(\w+)\.html", expand=False)
-    assert shown["chapter"].str.contains(papers.title("sleep")).sum() == 1
+    shown.index = shown["paper"].str.extract(r"papers/(\w+)\.html", expand=False)
     for name, one in pages.items():
-        assert sum(int(n) for _, n in words(shown.loc[name, "claims"])) == len(one.assessments)
-        assert shown.loc[name, "holds? white box"] != "–" or not of_attacks(one.assessments)
-    assert {word for word, _ in words(shown.loc["weight_map", "claims"])} == {"not tested"}
-    assert {word for word, _ in words(shown.loc["defective_conv", "claims"])} != {"not tested"}
+        robustness = [found for found in one.assessments if found.headline.sort == "robustness"]
+        assert sum(int(n) for n, _ in words(shown.loc[name, "does it reproduce?"])) == len(robustness)
+    assert {word for _, word in words(shown.loc["weight_map", "does it reproduce?"])} == {"not tested"}
+    assert shown.loc["weight_map"].iloc[1] == "–", "nothing was measured"
+    assert "clean: 90.0 %, undefended 100.0 %" in shown.loc["defective_conv"].iloc[1]
     units = len(pages["defective_conv"].units)
-    assert f"digits; {units:,} of {units:,} units made" in shown.loc["defective_conv", "chapter"]
+    assert f"digits; proxy; {units:,} of {units:,} units made" in shown.loc["defective_conv", "paper"]
 
 
-def test_below_a_title_stands_how_near_to_the_paper_it_is_and_what_the_defense_costs(store):
-    def share(trial, asked):
-        return {"keep 0.1": 0.9, "keep 0.3": 0.95}.get(trial.label, 1.0) if is_clean(asked) else 0.5
+def test_bars_show_what_defense_baseline_and_twin_keep(store):
+    fill(store, papers.study("defective_conv", "laptop"), half)
+    picture = tables.glance([page(store, "defective_conv")]).data.iloc[0, 1]
+    assert picture.count('style="--kept: 50.0%"') in (2, 3)
 
-    fill(store, papers.study("defective_conv", "laptop"), share)
-    about = tables.glance([page(store, "defective_conv"), page(store, "sleep")]).data["chapter"]
-    assert "<small>proxy: networks of width 8 trained for a few epochs" in about[0]
-    assert "<small>clean accuracy: 100.0 % undefended, 90.0 % keep 0.1, 95.0 % keep 0.3</small>" in about[0]
-    assert "clean accuracy" not in about[1], "nothing was measured"
+
+def test_the_list_has_every_claim_and_every_filter_finds_its_own(store):
+    fill(store, papers.study("defective_conv", "laptop"), half)
+    pages = [page(store, name) for name in ("defective_conv", "sleep")]
+    html = tables.all_claims(pages)
+    total = sum(len(one.assessments) for one in pages)
+    assert html.count("<tr>") == total + 1
+    assert (
+        html.count('class="sort-robustness"') + html.count('class="sort-cost"') + html.count('"sort-control"') == total
+    )
+    assert html.count('type="radio"') == html.count(":checked") + 1, "all needs no rule"
 
 
 def test_a_chapter_is_told_in_short(store):

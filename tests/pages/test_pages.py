@@ -176,13 +176,16 @@ def test_parameters_are_declared_with_their_types(path: Path) -> None:
 def test_code_cells_are_short(path: Path) -> None:
     for cell in code(path):
         lines = source(cell).splitlines()
-        assert len(lines) <= 18, f"{len(lines)} lines from {lines[0]}: move the detail into the package"
+        if not {"build", "solution"} & set(cell["metadata"].get("tags", [])):
+            assert len(lines) <= 36, f"{len(lines)} lines from {lines[0]}: move the detail into the package"
         assert max(map(len, lines), default=0) <= 100, f"a line is cut on narrow screens: {lines[0]}"
 
 
 @pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.name != "torchattacks.ipynb"], ids=label)
-def test_notebooks_only_read(path: Path) -> None:
-    tree = ast.parse("\n".join(re.sub(r"^\s*[%!].*$", "", source(cell), flags=re.MULTILINE) for cell in code(path)))
+def test_notebooks_only_read_but_where_a_reader_builds(path: Path) -> None:
+    live = {"build", "solution"}
+    read_only = [source(cell) for cell in code(path) if not live & set(cell["metadata"].get("tags", []))]
+    tree = ast.parse("\n".join(read_only))
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not {module.partition(".")[0] for module in modules} & {"torch", "torchvision", "torchattacks", "foolbox"}

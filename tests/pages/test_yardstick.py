@@ -49,7 +49,7 @@ def test_what_has_fallen_within_a_smaller_ball_has_fallen_within_a_larger_one(st
     by_eps = {"0.05": 0.3, "0.1": 0.6, "0.2": 0.2}
     fill(store, papers.study("sleep", "laptop"), stands({"sleep B": by_eps.get}), n=N)
     rows = yardstick.Yardstick(pages(store)).rows
-    shares = [of(rows, "sleep B", eps)["unconditional"].unique().tolist() for eps in ("0", *by_eps)]
+    shares = [of(rows, "sleep B", eps)["accuracy"].unique().tolist() for eps in ("0", *by_eps)]
     assert shares == [[100], [30], [30], [20]]
     assert set(rows["study"]) == {"sleep"}
     assert set(rows.loc[rows["defense"], "label"]) == {"sleep B"}, "set A is claimed for distortions, not for attackers"
@@ -102,7 +102,7 @@ def test_networks_are_compared_over_the_attacks_that_both_met(store):
 
     fill(store, papers.study("sleep", "laptop"), share, n=N)
     found = yardstick.Yardstick(pages(store))
-    seeds = of(found.rows, "sleep B", "0.1").set_index("seed")["unconditional"]
+    seeds = of(found.rows, "sleep B", "0.1").set_index("seed")["accuracy"]
     assert seeds[0] == 50.0, "Square was asked of the first seed only: it is on no list of three seeds"
     mine = found.contrasts[(found.contrasts["rival"] == "standard") & (found.contrasts["eps"] == "0.1")]
     assert mine["mean"].tolist() == [0.0]
@@ -115,7 +115,7 @@ def test_an_attack_on_one_seed_is_on_no_list_of_several(store):
 
     fill(store, papers.study("sleep", "laptop"), share, n=N)
     rows = yardstick.Yardstick(pages(store)).rows
-    seeds = of(rows, "standard", "0.1").set_index("seed")["unconditional"]
+    seeds = of(rows, "standard", "0.1").set_index("seed")["accuracy"]
     assert set(seeds) == {50.0}, "asked of the first seed only: it is on no list of three seeds"
 
 
@@ -134,7 +134,7 @@ def test_at_each_epsilon_the_images_are_those_of_the_attacks_that_all_seeds_met(
     rows = yardstick.Yardstick([chapter.Chapter(study, store)]).rows
     mine = rows[rows["label"] == "keep 0.1"]
     assert set(mine.loc[mine["strength"] == 0.1, "n"]) == {200}, "of 1,000 that only the weaker attack saw"
-    assert set(mine.loc[mine["n"] == 200, "unconditional"]) == {10.0, 100.0}, "and clean ones"
+    assert set(mine.loc[mine["n"] == 200, "accuracy"]) == {10.0, 100.0}, "and clean ones"
     assert set(mine.loc[mine["strength"] == 0, "n"]) == {200}, "the same images, clean"
 
 

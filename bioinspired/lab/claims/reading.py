@@ -6,6 +6,7 @@ value of a headline claim is checked against the cells it is computed from, whic
 
 import csv
 import dataclasses
+import functools
 import io
 import math
 import tomllib
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from bioinspired import keys
 from bioinspired.errors import UserError
@@ -51,6 +52,12 @@ def load(study: str, folder: Traversable | None = None) -> Claims:
     folder = _folder(folder)
     if study not in studies(folder):
         raise UserError(f'There are no claims of a study "{study}"; there are: {", ".join(studies(folder)) or "none"}.')
+    return _parsed(study, cast(Any, folder), tuple(_text(folder / study / name) for name in (CELLS, CLAIMS)))
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(study: str, folder: Any, texts: tuple[str, ...]) -> Claims:
+    """The claims in the files of a folder, which hold these texts: as long as they do, they are not parsed again."""
     cells = _cells(folder / study / CELLS)
     headlines = _headlines(folder / study / CLAIMS, {cell.id: cell for cell in cells})
     return Claims(study=study, headlines=headlines, cells=cells)
@@ -237,7 +244,7 @@ def _table(value: Any, place: str) -> dict[str, Any]:
 def _build(declaration: type[T], table: dict[str, Any], place: str) -> T:
     """A declaration out of plain data: every field known, present where it has no default, and of its type."""
     hints = typing.get_type_hints(declaration, include_extras=True)
-    required = [field.name for field in dataclasses.fields(typing.cast(Any, declaration)) if _required(field)]
+    required = [field.name for field in dataclasses.fields(cast(Any, declaration)) if _required(field)]
     unknown = sorted(set(table) - set(hints))
     if unknown:
         raise UserError(f'{place}: unknown field "{unknown[0]}"; remove or rename it.')

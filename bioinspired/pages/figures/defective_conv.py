@@ -63,7 +63,7 @@ def tradeoff(chapter: Chapter, *, eps: str, source: str = "vgg", paper_source: s
     figure, (theirs, ours) = plt.subplots(1, 2, figsize=(WIDTH, 3.4))
     _paper_tradeoff(chapter, theirs, paper_source)
     frame = chapter.frame
-    clean = frame[frame["kind"] == "clean"].set_index(["label", "seed"])["unconditional"]
+    clean = frame[frame["kind"] == "clean"].set_index(["label", "seed"])["accuracy"]
     moved = frame[(frame["source"] == source) & (frame["name"] == "pgd") & (frame["eps"] == strength(eps))]
     moved = moved.dropna(subset=["conditional"])
     rates = moved.groupby(["label", "seed"], sort=False)["conditional"].mean()
@@ -91,7 +91,7 @@ def surrogates(chapter: Chapter, label: str = "keep 0.1") -> Figure:
     if grey.empty:
         nothing(axis)
         return finish(figure)
-    by_k = grey.groupby("k")["unconditional"]
+    by_k = grey.groupby("k")["accuracy"]
     hues = sns.color_palette("colorblind", 3)
     axis.plot(by_k.mean().index, by_k.mean(), "o-", color=hues[0], label="the same recipe, other masks")
     axis.fill_between(by_k.min().index, by_k.min(), by_k.max(), color=hues[0], alpha=0.15, linewidth=0)
@@ -101,7 +101,7 @@ def surrogates(chapter: Chapter, label: str = "keep 0.1") -> Figure:
         (rows[rows["source"].str.contains("resnet18")], "all ordinary sources together", hues[2], ":"),
     ):
         if not others.empty:
-            axis.axhline(others["unconditional"].mean(), color=colour, linestyle=style, label=name)
+            axis.axhline(others["accuracy"].mean(), color=colour, linestyle=style, label=name)
     axis.set_title(f"ε = {grey['eps'].iloc[0]}, {grey['n'].iloc[0]:,} images", fontsize="small")
     legend(figure, axis)
     return finish(figure)
@@ -123,7 +123,7 @@ def steps(chapter: Chapter) -> Figure:
     for label, marker in zip(dict.fromkeys(rows["label"]), MARKERS, strict=False):
         mine = rows[rows["label"] == label].sort_values("steps")
         mine = mine[mine["n"] == mine["n"].min()]
-        axis.plot(mine["steps"], mine["unconditional"], marker=marker, color=hues[label], label=label)
+        axis.plot(mine["steps"], mine["accuracy"], marker=marker, color=hues[label], label=label)
     first = rows[rows["n"] == rows["n"].min()].iloc[0]
     axis.set_title(f"ε = {first['eps']}, {first['n']:,} images, seed {first['seed']}", fontsize="small")
     legend(figure, axis)

@@ -1,6 +1,7 @@
 """How figures look: seaborn's colour-blind palette, one colour a label throughout a chapter, legends below."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,8 +17,15 @@ WIDTH = 7.2  # inches; the text column of the rendered book
 
 Colour = tuple[float, float, float]
 
-sns.set_theme(style="whitegrid", palette="colorblind", context="notebook", font_scale=0.85)
-plt.rcParams["figure.dpi"] = 144
+THEME: dict[str, Any] = {
+    "style": "whitegrid",
+    "palette": "colorblind",
+    "font_scale": 0.85,
+    "rc": {"figure.dpi": 144, "figure.figsize": (WIDTH, 3.4)},
+}
+"""The look of every figure: `sns.set_theme(**THEME)`."""
+
+sns.set_theme(**THEME)
 
 
 def palette(labels: Sequence[str]) -> dict[str, Colour]:
@@ -47,6 +55,12 @@ def legend(figure: Figure, *axes: Axes) -> None:
     figure.legend(
         handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, fontsize="small", frameon=False
     )
+
+
+def legend_above(axes: Axes) -> None:
+    """Moves an axes' legend, where it has one, above the plot and out of the way."""
+    if axes.get_legend() is not None:
+        sns.move_legend(axes, "lower center", bbox_to_anchor=(0.5, 1), ncols=4, title=None, frameon=False)
 
 
 def nothing(axis: Axes) -> None:

@@ -83,7 +83,7 @@ def curves(
     rows = pd.concat([clean.assign(strength=0.0), rows])
     colours = colours or palette(targets(chapter))
     for number, label in enumerate(dict.fromkeys(rows["label"])):
-        seeds = rows[rows["label"] == label].groupby("strength")["unconditional"]
+        seeds = rows[rows["label"] == label].groupby("strength")["accuracy"]
         mean, low, high = seeds.mean(), seeds.min(), seeds.max()
         marker = "osD^vPX<>"[number % 9]
         axis.plot(mean.index, mean, marker=marker, markersize=5, color=colours[label], label=label)

@@ -322,7 +322,7 @@ def _lines(chapter: Chapter, axis: Axes, rows: pd.DataFrame) -> None:
     rows = pd.concat([clean.assign(strength=0.0), rows])
     colours = palette(COMPARED)
     for k, label in enumerate(dict.fromkeys(rows["label"])):
-        seeds = rows[rows["label"] == label].groupby("strength")["unconditional"]
+        seeds = rows[rows["label"] == label].groupby("strength")["accuracy"]
         mean = seeds.mean()
         axis.plot(mean.index, mean, marker="osD^"[k % 4], markersize=4, color=colours[label], label=label)
         axis.fill_between(mean.index, seeds.min(), seeds.max(), color=colours[label], alpha=0.15, linewidth=0)

@@ -81,7 +81,7 @@ def distortions(chapter: Chapter) -> Figure:
     ):
         rows = frame[frame["name"].str.startswith(process)]
         rows = rows.assign(level=rows["name"].str.removeprefix(process).astype(float))
-        _bands(axis, rows, labels, x="level", y="unconditional")
+        _bands(axis, rows, labels, x="level", y="accuracy")
         axis.set(xlabel=xlabel, ylim=(-2, 102))
     axes[0].set_ylabel("accuracy, %")
     _legend_or_nothing(figure, axes, labels)

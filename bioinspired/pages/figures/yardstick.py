@@ -39,7 +39,7 @@ def _panel(axis: Axes, rows: pd.DataFrame) -> None:
         return
     colours, defended = palette([]), 0
     for label in dict.fromkeys(rows["label"]):
-        mine = rows[rows["label"] == label].groupby("strength")["unconditional"]
+        mine = rows[rows["label"] == label].groupby("strength")["accuracy"]
         ours = label not in BASELINES
         colour = _defense_colour() if ours else colours[label]
         style = STYLES[defended % len(STYLES)] if ours else "solid"

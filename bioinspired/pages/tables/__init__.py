@@ -1,7 +1,7 @@
 """The tables of the book, made from records. What only one chapter shows stands in the file named after its study."""
 
 from bioinspired.pages.tables.claims import cells, holdings, verdicts
-from bioinspired.pages.tables.glance import glance, in_short
+from bioinspired.pages.tables.glance import all_claims, glance, in_short
 from bioinspired.pages.tables.layout import NOTHING, SPREAD, badge, cross, interval, small, spread, table, with_interval
 from bioinspired.pages.tables.networks import (
     accuracies,
@@ -19,6 +19,7 @@ __all__ = [
     "NOTHING",
     "SPREAD",
     "accuracies",
+    "all_claims",
     "autoattack",
     "badge",
     "baselines",

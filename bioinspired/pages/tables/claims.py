@@ -21,8 +21,8 @@ def verdicts(chapter: Chapter, source_set: str) -> Styler:
         {
             "claim": escape(found.headline.statement) + _pilot(found),
             "verdict": badge(found.verdict.word, found.verdict.text),
-            "ours": _effect(found.verdict) + small(_behind(found.verdict)),
-            "the paper's": _claimed(found)
+            "ours": effect_of(found.verdict) + small(behind(found.verdict)),
+            "the paper's": claimed(found)
             + small(f"{escape(found.headline.place)}; {escape(found.headline.reliability)}"),
         }
         for found in chapter.assessments
@@ -90,7 +90,8 @@ def _pilot(found: Assessment) -> str:
     return small(f"Known before the criterion was written: {escape(pilot)}") if pilot else ""
 
 
-def _claimed(found: Assessment) -> str:
+def claimed(found: Assessment) -> str:
+    """What the paper says of the size of an effect."""
     value, unit = found.headline.value, found.headline.unit
     if found.headline.kind != "effect":
         return "no difference" if found.headline.kind == "equivalence" else "at least as good"
@@ -99,11 +100,13 @@ def _claimed(found: Assessment) -> str:
     return f"× {value:.2f}" if unit == "ratio" else f"{value:+.1f} points"
 
 
-def _effect(verdict: Verdict) -> str:
+def effect_of(verdict: Verdict) -> str:
+    """The measured effect with its interval."""
     return NOTHING if verdict.effect is None else interval(verdict.effect, verdict.low, verdict.high, verdict.unit)
 
 
-def _behind(found: Verdict) -> str:
+def behind(found: Verdict) -> str:
+    """How many seeds and images stand behind a verdict."""
     return f"{found.k} seed{'s' * (found.k > 1)}, {found.n:,} images" if found.k else ""
 
 

@@ -267,7 +267,7 @@ def controls(chapter: Chapter, *, eps: str, source: str) -> Styler:
         f"noise, σ = {loudest}": noisy & (frame["eps"] == loudest),
     }
     targets = list(dict.fromkeys(t.label for t in chapter.study.trials if not t.label.startswith("source")))
-    made = {name: spread(frame[chosen], "unconditional") for name, chosen in columns.items()}
+    made = {name: spread(frame[chosen], "accuracy") for name, chosen in columns.items()}
     shown = pd.DataFrame(made, dtype=str).reindex(targets).fillna(NOTHING).rename_axis("network").reset_index()
     return table(shown, f"All rows, accuracy over all images, %. {SPREAD}")
 
@@ -321,5 +321,5 @@ def ours(chapter: Chapter, cell: Cell) -> float | None:
         }
     else:
         return None
-    metric = "conditional" if cell["metric"] == "conditional" else "unconditional"
+    metric = "conditional" if cell["metric"] == "conditional" else "accuracy"
     return chapter.rate(label, metric=metric, **where)

@@ -68,8 +68,8 @@ def rate_of_direct(chapter: Chapter, label: str, norm: str) -> float | None:
 
 def direct(chapter: Chapter) -> Styler:
     """Every row of the study against direct attacks."""
-    made = {"clean": spread(chapter.frame[chapter.frame["kind"] == "clean"], "unconditional")}
-    made["noise"] = spread(chapter.frame[chapter.frame["name"] == "gaussian_noise_clipped"], "unconditional")
+    made = {"clean": spread(chapter.frame[chapter.frame["kind"] == "clean"], "accuracy")}
+    made["noise"] = spread(chapter.frame[chapter.frame["name"] == "gaussian_noise_clipped"], "accuracy")
     for norm in (*NORMS, "all"):
         made[WORDS.get(norm, "all three")] = spread(rates_of_direct(chapter), norm)
     rows = list(dict.fromkeys(trial.label for trial in chapter.study.trials))

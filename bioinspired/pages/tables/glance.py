@@ -1,22 +1,30 @@
-"""All verdicts of a chapter in a sentence, and those of all chapters in one table."""
+"""All papers on one page: a row each with its two answers and a small picture, and every headline claim, filtered."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import get_args
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from bioinspired.lab.claims import Holding
 from bioinspired.lab.claims.assessment import Assessment
-from bioinspired.lab.claims.declarations import Sort
 from bioinspired.lab.claims.endpoints import data_of
 from bioinspired.lab.claims.holding import UNDEFENDED
-from bioinspired.lab.claims.summary import counted, of_attacks, price, sentence
+from bioinspired.lab.claims.summary import ball, counted, of_attacks, price, sentence, speaks_of_an_attacker
 from bioinspired.pages.chapter import Chapter
-from bioinspired.pages.tables.claims import measured
-from bioinspired.pages.tables.layout import NOTHING, badge, link, small, table
+from bioinspired.pages.tables.claims import behind, claimed, effect_of
+from bioinspired.pages.tables.layout import NOTHING, badge, interval, link, small, table
+
+FILTERS = {
+    "all": "",
+    "positive": ".verdict-good, .verdict-fair",
+    "negative": ".verdict-bad",
+    "undecided": ".verdict-open",
+    "robustness": ".sort-robustness",
+    "cost": ".sort-cost",
+    "control": ".sort-control",
+}
+"""What the list of claims can be narrowed to: names, and what a row that stays has in it."""
 
 
 def in_short(chapter: Chapter) -> str:
@@ -31,55 +39,86 @@ def in_short(chapter: Chapter) -> str:
 
 
 def glance(chapters: Sequence[Chapter]) -> Styler:
-    """One row a chapter: how it was made, what its claims came to, and whether the defense holds."""
+    """One row a paper: what is left under attack as three bars, whether claims reproduce, whether the defense holds."""
     rows = []
     for chapter in chapters:
         found = chapter.assessments
         attacked = of_attacks(found)
-        holdings = _holdings(attacked)
-        about = (_made(chapter), _fidelity(chapter), _clean(chapter, attacked))
-        words = {sort: [one.verdict.word for one in found if one.headline.sort == sort] for sort in get_args(Sort)}
+        first = next((one for one in attacked if one.white_box.rates), None) or next(iter(attacked), None)
+        words = Counter(one.verdict.word for one in found if one.headline.sort == "robustness")
         rows.append(
-            {"chapter": link(chapter.study.name) + "".join(small(escape(line)) for line in about)}
-            | {f"holds? {access}": _answers(each) for access, each in holdings.items()}
-            | {"claims": "<br>".join(f"{sort}:<br>{_badges(each)}" for sort, each in words.items() if each)}
+            {
+                "paper": link(chapter.study.name) + small(escape(_made(chapter))),
+                "what an attacker with full knowledge leaves": _picture(first),
+                "does it reproduce?": "<br>".join(f"{n} × {badge(word, '')}" for word, n in words.most_common()),
+                "does it hold?": _answers(first),
+            }
         )
     caption = (
-        "Whether each defense holds, for attackers with the paper's access and in white box: what it keeps in the "
-        "worst case, what the baseline keeps against which it gains least, and their difference in points; and all "
-        "headline claims by verdict, those about robustness, its cost, and controls apart. Below each title: the data, "
-        "how near the study is to the paper and what differs, and what the defenses of these claims cost in accuracy "
-        "on clean images."
+        "Bars: percent of the images that survive every attack at the strength that is named; the simple baseline is "
+        "the one against which the defense gains least, of those as accurate on clean images. Reproduces: headline "
+        "claims about robustness. Holds: for the first of them, with the paper's access and in white box."
     )
     return table(pd.DataFrame(rows), caption)
 
 
-def _holdings(found: Sequence[Assessment]) -> dict[str, list[Holding]]:
-    return {
-        "paper's access": [one.paper_access for one in found],
-        "white box": [one.white_box for one in found],
-    }
+def all_claims(chapters: Sequence[Chapter]) -> str:
+    """Every headline claim with its verdict, as HTML; buttons above it narrow the list without a script."""
+    rows = []
+    for chapter in chapters:
+        for found in chapter.assessments:
+            asked, sort = speaks_of_an_attacker(found.headline), f"sort-{found.headline.sort}"
+            rows.append(
+                {
+                    "claim": escape(found.headline.statement)
+                    + small(f'{link(chapter.study.name)}, <span class="{sort}">{found.headline.sort}</span>'),
+                    "ours": effect_of(found.verdict) + small(behind(found.verdict)) + small(f"paper: {claimed(found)}"),
+                    "verdict": badge(found.verdict.word, found.verdict.text),
+                    "holds in white box?": escape(found.white_box.word) if asked else "",
+                }
+            )
+    chosen = {"all": " checked"}
+    buttons = "".join(
+        f'<label><input type="radio" name="claims" id="claims-{name}"{chosen.get(name, "")}> {name}</label>'
+        for name in FILTERS
+    )
+    rules = "".join(
+        f".claims:has(#claims-{name}:checked) tbody tr:not(:has({kept})) {{ display: none; }}"
+        for name, kept in FILTERS.items()
+        if kept
+    )
+    listed = table(pd.DataFrame(rows), "Every headline claim of every paper.").to_html()
+    return (
+        f'<div class="claims"><style>{rules}</style><fieldset><legend>Show claims that are</legend>{buttons}</fieldset>'
+        f"{listed}</div>"
+    )
 
 
-def _answers(found: Iterable[Holding]) -> str:
-    """Each different answer with its numbers."""
-    return "<br>".join(dict.fromkeys(badge(one.word, "") + small(measured(one)) for one in found)) or NOTHING
+def _picture(found: Assessment | None) -> str:
+    """Bars for the defense, the simple baseline and the undefended twin, with the numbers beside them."""
+    holding = found.white_box if found else None
+    if found is None or holding is None or holding.rates is None or holding.level is None:
+        return NOTHING
+    kept = {found.headline.defended: holding.rates[0], _named(holding.rival): holding.rates[1]}
+    if UNDEFENDED in holding.rivals:
+        kept[_named(UNDEFENDED)] = holding.rivals[UNDEFENDED][1]
+    bars = "".join(
+        f'<span class="bar" style="--kept: {rate:.1f}%"><span>{escape(name)} {rate:.0f} %</span></span>'
+        for name, rate in kept.items()
+    )
+    difference = interval(holding.effect or 0.0, holding.low, holding.high, "points")
+    said = f"{ball(holding.level)}, {holding.n:,} images, {holding.k} seeds; {difference} points"
+    clean = [rate for rate in found.clean if rate is not None]
+    said += f"<br>clean: {clean[0]:.1f} %, undefended {clean[1]:.1f} %" if len(clean) > 1 else ""
+    return f"{bars}<small>{said}</small>"
 
 
-def _badges(words: Sequence[str]) -> str:
-    return "<br>".join(f"{badge(word, '')} × {n}" for word, n in Counter(words).most_common()) or NOTHING
-
-
-def _fidelity(chapter: Chapter) -> str:
-    return ": ".join(part for part in (chapter.study.fidelity, chapter.study.changes.rstrip(".")) if part)
-
-
-def _clean(chapter: Chapter, attacked: Sequence[Assessment]) -> str:
-    """Clean accuracy of the undefended twin and of the defenses that claims speak of; "" where none was measured."""
-    labels = dict.fromkeys((UNDEFENDED, *(found.headline.defended for found in attacked)))
-    rates = {label: chapter.rate(label, kind="clean") for label in labels}
-    said = [f"{rate:.1f} % {_named(label)}" for label, rate in rates.items() if rate is not None]
-    return "clean accuracy: " + ", ".join(said) if said else ""
+def _answers(found: Assessment | None) -> str:
+    """With the paper's access, and in white box."""
+    if found is None:
+        return NOTHING
+    both = {"paper's access": found.paper_access, "white box": found.white_box}
+    return "<br>".join(badge(holding.word, "") + small(access) for access, holding in both.items())
 
 
 def _named(label: str) -> str:
@@ -87,6 +126,6 @@ def _named(label: str) -> str:
 
 
 def _made(chapter: Chapter) -> str:
-    """The data, and how many of the study's units have been made."""
+    """The data, how near the study is to the paper, and how many of the study's units have been made."""
     made = sum(unit.state == "done" for unit in chapter.units)
-    return f"{data_of(chapter.study)}; {made:,} of {len(chapter.units):,} units made"
+    return f"{data_of(chapter.study)}; {chapter.study.fidelity}; {made:,} of {len(chapter.units):,} units made"

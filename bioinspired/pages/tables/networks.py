@@ -18,16 +18,16 @@ from bioinspired.pages.tables.layout import NOTHING, SPREAD, badge, counts, cros
 def accuracies(chapter: Chapter) -> Styler:
     """Clean accuracy of every row, sources included: mean over seeds, with the spread and the seeds."""
     rows = chapter.frame[chapter.frame["kind"] == "clean"]
-    frame = spread(rows, "unconditional").rename_axis("network").rename("clean accuracy, %").reset_index()
+    frame = spread(rows, "accuracy").rename_axis("network").rename("clean accuracy, %").reset_index()
     images = counts(rows["n"], " or ")
     return table(frame, f"Accuracy on {f'{images} ' if images else ''}clean test images. {SPREAD}")
 
 
-def transfer(chapter: Chapter, *, eps: str, metric: str = "unconditional") -> Styler:
+def transfer(chapter: Chapter, *, eps: str, metric: str = "accuracy") -> Styler:
     """Rows: targets; columns: sources; percent right on examples made on each source, seeds and sources crossed."""
     rows = chapter.frame
     rows = rows[(rows["name"] == "pgd") & (rows["source"] != "") & (rows["eps"] == strength(eps))]
-    counted = "over all images" if metric == "unconditional" else "by the paper's conditional rate"
+    counted = "over all images" if metric == "accuracy" else "by the paper's conditional rate"
     caption = f"Percent right, {counted}, on PGD examples with ε = {eps} made on each source. {SPREAD}"
     return cross(rows, "source", metric, prefix="from ", caption=caption)
 
@@ -57,7 +57,7 @@ def trained_on(chapter: Chapter) -> list[str]:
 def white_box(chapter: Chapter) -> Styler:
     """Rows: networks; columns: epsilon; percent right under white-box PGD, an upper bound."""
     caption = f"Accuracy under white-box PGD, %: upper bounds. {SPREAD}"
-    return cross(chapter.pgd(), "eps", "unconditional", prefix="ε = ", caption=caption)
+    return cross(chapter.pgd(), "eps", "accuracy", prefix="ε = ", caption=caption)
 
 
 def autoattack(chapter: Chapter) -> Styler:
@@ -69,7 +69,7 @@ def autoattack(chapter: Chapter) -> Styler:
             "seed": row["seed"],
             "norm, ε": f"{row['norm']}, {row['eps']}",
             "images": row["n"],
-            "accuracy, %": with_interval(row["unconditional"], row["n"]),
+            "accuracy, %": with_interval(row["accuracy"], row["n"]),
             "passes per image": f"{row['forwards']:,.0f} + {row['backwards']:,.0f}",
         }
         for _, row in rows.iterrows()
@@ -114,7 +114,7 @@ def noise(chapter: Chapter, name: str = "gaussian_noise_clipped") -> Styler:
     """Rows: networks; columns: sigma of a Gaussian noise on [0, 1]; percent right."""
     rows = chapter.frame[chapter.frame["name"] == name]
     caption = f"Accuracy under Gaussian noise, %. {SPREAD}"
-    return cross(rows, "eps", "unconditional", prefix="σ = ", caption=caption)
+    return cross(rows, "eps", "accuracy", prefix="σ = ", caption=caption)
 
 
 def checks(chapter: Chapter) -> Styler:

@@ -87,16 +87,16 @@ def regularizer(chapter: Chapter) -> str:
 def robustness(chapter: Chapter) -> Styler:
     """Every network: clean accuracy, and accuracy at the largest strength of each noise and of transferred FGSM."""
     frame = chapter.frame
-    columns = {"clean": spread(frame[frame["kind"] == "clean"], "unconditional")}
+    columns = {"clean": spread(frame[frame["kind"] == "clean"], "accuracy")}
     for name, title in NOISES.items():
         here = frame[frame["name"] == name]
         if not here.empty:
             largest = here["strength"].max()
-            columns[f"{title} {largest:g}"] = spread(here[here["strength"] == largest], "unconditional")
+            columns[f"{title} {largest:g}"] = spread(here[here["strength"] == largest], "accuracy")
     moved = frame[(frame["name"] == "fgsm") & (frame["source"] == "standard")]
     if not moved.empty:
         largest = moved["strength"].max()
-        columns[f"FGSM ε {largest:g}"] = spread(moved[moved["strength"] == largest], "unconditional")
+        columns[f"FGSM ε {largest:g}"] = spread(moved[moved["strength"] == largest], "accuracy")
     out = pd.DataFrame(columns).reindex([t for t in dict.fromkeys(frame["label"]) if not t.startswith("source")])
     caption = f"Accuracy, %: clean, under noise, and on FGSM examples made on an undefended network. {SPREAD}"
     return table(out.fillna(NOTHING).rename_axis("network").reset_index(), caption)
@@ -112,7 +112,7 @@ def transfer(chapter: Chapter) -> Styler:
         for source, name in dict.fromkeys(zip(frame["source"], frame["name"], strict=True)):
             here = frame[(frame["source"] == source) & (frame["name"] == name)]
             place = "all, on resized images too" if "+" in source else source
-            columns[f"{'FGSM' if name == 'fgsm' else 'momentum'}, from {place}"] = spread(here, "unconditional")
+            columns[f"{'FGSM' if name == 'fgsm' else 'momentum'}, from {place}"] = spread(here, "accuracy")
         columns = {title: column.reindex(list(dict.fromkeys(momentum["label"]))) for title, column in columns.items()}
     out = pd.DataFrame(columns)
     caption = f"Accuracy, %, at the same ε on examples made on other networks, in one step or with momentum. {SPREAD}"

@@ -18,7 +18,7 @@ from bioinspired.pages.tables.layout import table
 def cost(chapter: Chapter) -> Styler:
     """What the study cost on the hardware that made it: units, seconds, passes through the networks."""
     rows = []
-    for record in _records(chapter):
+    for record in chapter.records():
         for name, entry in record.cost.items():
             unit = record.unit(name)
             if unit is not None:
@@ -83,10 +83,6 @@ def _facts(run: Mapping[str, Any]) -> dict[str, str]:
         "hardware": _hardware(run),
         "versions": ", ".join(f"{name} {version}" for name, version in sorted(run["versions"].items())),
     }
-
-
-def _records(chapter: Chapter) -> list[Record]:
-    return list({result.record.key: result.record for result in chapter.results}.values())
 
 
 def _hardware(run: Mapping[str, Any]) -> str:

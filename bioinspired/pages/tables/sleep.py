@@ -82,7 +82,7 @@ def rows(chapter: Chapter) -> Styler:
     """Every row of the study by the four measures, and the released code's classifier beside the clean accuracy."""
     wide = _measures(chapter)
     coded = chapter.frame[chapter.frame["kind"] == "rectified"]
-    made = {measure: spread(wide, measure) for measure in MEASURES} | {"as coded": spread(coded, "unconditional")}
+    made = {measure: spread(wide, measure) for measure in MEASURES} | {"as coded": spread(coded, "accuracy")}
     labels = list(dict.fromkeys(wide["label"]))
     frame = pd.DataFrame(made, dtype=str).reindex(labels).fillna(NOTHING).rename_axis("network").reset_index()
     n = 0 if coded.empty else int(coded["n"].max())
@@ -262,9 +262,7 @@ def white_box(chapter: Chapter, *, eps: str) -> Styler:
         "Square": asked & (frame["name"] == "square"),
         "moved from the waking network": asked & (frame["name"] == "pgd") & (frame["source"] == "standard"),
     }
-    made = {
-        f"{name}{_images(frame[chosen])}": spread(frame[chosen], "unconditional") for name, chosen in columns.items()
-    }
+    made = {f"{name}{_images(frame[chosen])}": spread(frame[chosen], "accuracy") for name, chosen in columns.items()}
     labels = list(dict.fromkeys(frame[asked]["label"]))
     shown = pd.DataFrame(made, dtype=str).reindex(labels).fillna(NOTHING).rename_axis("network").reset_index()
     caption = (
@@ -359,9 +357,9 @@ def _measures(chapter: Chapter) -> pd.DataFrame:
     """One row per network: label, seed, factors and the four measures in percent."""
     frame = chapter.frame
     chosen = {
-        "clean": (frame["kind"] == "clean", "unconditional"),
-        "noise": (frame["name"] == chapter.endpoint("noise").name, "unconditional"),
-        "blur": (frame["name"] == chapter.endpoint("blur").name, "unconditional"),
+        "clean": (frame["kind"] == "clean", "accuracy"),
+        "noise": (frame["name"] == chapter.endpoint("noise").name, "accuracy"),
+        "blur": (frame["name"] == chapter.endpoint("blur").name, "accuracy"),
         "FGSM scan": (frame["kind"] == "fgsm_scan", "value"),
     }
     keys = ["label", "seed", "sleep", "instead"]

@@ -57,11 +57,11 @@ def rows(features: Chapter | None) -> Styler:
     columns: dict[str, pd.Series[str]] = {}
     if features is not None and features.results:
         frame = features.frame
-        columns["clean"] = spread(frame[frame["kind"] == "clean"], "unconditional")
+        columns["clean"] = spread(frame[frame["kind"] == "clean"], "accuracy")
         for name in dict.fromkeys(frame.loc[frame["kind"] == "distortion", "name"]):
-            columns[name] = spread(frame[frame["name"] == name], "unconditional")
+            columns[name] = spread(frame[frame["name"] == name], "accuracy")
         columns["FGSM scan"] = spread(frame[frame["kind"] == "fgsm_scan"], "value")
-        columns["with the output's ReLU"] = spread(frame[frame["kind"] == "rectified"], "unconditional")
+        columns["with the output's ReLU"] = spread(frame[frame["kind"] == "rectified"], "accuracy")
         linf = frame[(frame["kind"] == "distance") & (frame["name"] == "fmn")]
         columns["smallest Linf change, %"] = spread(linf.assign(percent=100 * linf["distance"]), "percent")
     shown = pd.DataFrame(columns, dtype=str).fillna(NOTHING).rename_axis("network").reset_index()

@@ -28,7 +28,7 @@ CLEAN = "0"
 DELTA = MARGINS["points"]
 WORDS = {"standard": "the undefended twin", "pgd-trained": "PGD training", "noise-trained": "training on noise"}
 KINDS = {"member": "some of the 42 of Foolbox", "direct": "direct attacks", "flips": "flips across a threshold"}
-ROWS = ["study", "label", "defense", "seed", "eps", "strength", "n", "unconditional"]
+ROWS = ["study", "label", "defense", "seed", "eps", "strength", "n", "accuracy"]
 CONTRASTS = ["study", "label", "rival", "eps", "strength", "mean", "low", "high"]
 
 
@@ -46,7 +46,7 @@ class Yardstick:
         (as a number), n, unconditional (the percentage that stands).
         """
         frame = pd.DataFrame([row for chapter in self.chapters for row in _rows(chapter)], columns=ROWS)
-        return frame.astype({"defense": bool, "strength": float, "unconditional": float})
+        return frame.astype({"defense": bool, "strength": float, "accuracy": float})
 
     @cached_property
     def contrasts(self) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def accuracies(found: Yardstick) -> Styler:
     rows = found.rows
     named = rows.assign(label=[f"{study}|{label}" for study, label in zip(rows["study"], rows["label"], strict=True)])
     columns = {
-        "clean" if eps == CLEAN else f"ε = {eps}": spread(named[named["eps"] == eps], "unconditional")
+        "clean" if eps == CLEAN else f"ε = {eps}": spread(named[named["eps"] == eps], "accuracy")
         for eps in _epsilons(rows)
     }
     frame = pd.DataFrame(columns).reindex(list(dict.fromkeys(named["label"]))).fillna(NOTHING)
@@ -174,7 +174,7 @@ def _rows(chapter: Chapter) -> Iterable[dict[str, object]]:
 
 def _row(seed: int, eps: str, bits: Bits) -> dict[str, object]:
     rate = 100 * float(bits.mean())
-    return {"seed": seed, "eps": eps, "strength": float(number(eps)), "n": len(bits), "unconditional": rate}
+    return {"seed": seed, "eps": eps, "strength": float(number(eps)), "n": len(bits), "accuracy": rate}
 
 
 def _contrasts(chapter: Chapter) -> Iterable[dict[str, object]]:
