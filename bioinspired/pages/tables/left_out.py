@@ -14,12 +14,10 @@ from bioinspired.lab.measurements.declarations import Attack
 from bioinspired.lab.records.results import Result
 from bioinspired.lab.records.store import Bits
 from bioinspired.pages.chapter import Chapter
-from bioinspired.pages.tables.layout import NOTHING, link, table
+from bioinspired.pages.tables.layout import NOTHING, link, small, table
 from bioinspired.pages.tables.networks import attack_name
 
-COLUMNS = [
-    "chapter", "network", "ball", "attack", "wrong under it", "under it alone", "stands without it", "stands with it",
-]  # fmt: skip
+COLUMNS = ["network", "attack", "wrong under it", "under it alone", "stands without it", "stands with it"]
 
 
 def left_out(chapters: Sequence[Chapter]) -> Styler:
@@ -47,9 +45,7 @@ def _rows(chapter: Chapter) -> Iterator[dict[str, str]]:
             only = _stood([one for one in mine if _words(one) == attack], label, level, whole)
             others = _stood([one for one in mine if _words(one) != attack], label, level, whole)
             yield {
-                "chapter": link(chapter.study.name),
-                "network": escape(label),
-                "ball": ball(level),
+                "network": link(chapter.study.name) + small(escape(f"{label}, {ball(level)}")),
                 "attack": escape(attack),
                 "wrong under it": _percent([~bits for bits in only.values()]),
                 "under it alone": _percent([bits & ~whole[seed] for seed, bits in others.items()]),
@@ -82,4 +78,4 @@ def _words(result: Result) -> str:
     question = result.measurement.question
     said = attack_name(question) if isinstance(question, Attack) else getattr(question, "name", "") or question.kind
     said = str(said).replace("_", " ")
-    return f"{said}, made on {result.source.removeprefix('source ')}" if result.source else said
+    return f"{said}, made on {result.source.replace('source ', '')}" if result.source else said
