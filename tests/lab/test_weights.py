@@ -1,5 +1,6 @@
 """Networks by name: what is loaded, what is made again, and that measurements come out as their records say."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -132,6 +133,10 @@ def test_weights_other_than_the_records_are_not_kept(store, here):
     done, other = weights.make(papers.study("defective_conv", "smoke"), store)
     assert [trial.label for trial in other] == ["keep 0.1"]
     assert "keep 0.1" not in {trial.label for trial in done}
+    told = CliRunner().invoke(app, ["weights", "defective_conv", "--scale", "smoke", "--store", str(store.root)])
+    assert told.exit_code == 1
+    assert f"{NAME}, seed 0: trained here, it has other weights than its record names; not kept" in told.output
+    assert re.search(r"defective_conv/standard, seed 0: \d+\.\d MiB", told.output)
     assert not store.weights(network).exists()
 
 

@@ -50,6 +50,20 @@ def test_every_page_is_there_and_nothing_reaches_for_the_network(built):
         assert str(root) not in text
 
 
+def test_programs_find_every_page_and_every_number(built):
+    _, _, page, _ = built
+    html = page.parent
+    listed = re.findall(r"\]\((\S+\.md)\)", (html / "llms.txt").read_text())
+    pages = {path.relative_to(html).with_suffix(".md").as_posix() for path in html.rglob("*.html")}
+    assert set(listed) == pages - {"index.md", "search.md", "genindex.md"}
+    for name in listed:
+        assert (html / name).read_text().startswith("# "), name
+    assert len((html / "data" / "frame.csv").read_text().splitlines()) > 100
+    linked = re.findall(r'href="(data/[^"]+)"', (html / "data.html").read_text())
+    assert linked
+    assert all((html / name).is_file() for name in linked)
+
+
 def test_notebooks_that_read_records_do_not_import_torch(built):
     root, *_ = built
     code = "import sys; from bioinspired.pages import chapter, figures, tables; print('torch' in sys.modules)"
