@@ -37,7 +37,7 @@ def save(folder: Path, store: Store, described: Path, *, dataset: str = "") -> N
     """
     claims = [one for name in papers.NAMES for one in _claims(recorded(name, store, dataset=dataset), store)]
     contents = (
-        frame(store).to_csv(index=False, lineterminator="\n"),
+        frame(store).to_csv(index=False, lineterminator="\n", float_format="%.6g"),
         json.dumps(claims, indent=1, ensure_ascii=False) + "\n",
         json.dumps(_package(store, columns(described)), indent=1, ensure_ascii=False) + "\n",
     )
@@ -48,7 +48,7 @@ def save(folder: Path, store: Store, described: Path, *, dataset: str = "") -> N
 def frame(store: Store) -> pd.DataFrame:
     """All measurements of a store, of every study on every data set, one row each; no rows of an empty store."""
     rows = [row for study in _studies(store) for row in _rows(study, store)]
-    named = ["study", "data", "network", "weights", *COLUMNS, "factors"]
+    named = [*COLUMNS, "data", "network", "weights", "factors"]
     return pd.DataFrame(rows, columns=named).drop_duplicates(["study", "network", "label", "key"])
 
 
@@ -68,12 +68,10 @@ def _studies(store: Store) -> Iterator[Study]:
 def _rows(study: Study, store: Store) -> Iterator[dict[str, Any]]:
     chapter = Chapter(study, store)
     for result, row in zip(chapter.results, chapter.frame[COLUMNS].to_dict("records"), strict=True):
-        yield {
-            "study": study.name,
+        yield {str(name): value for name, value in row.items()} | {
             "data": result.trial.network.data.name,
             "network": key(result.trial.network),
             "weights": result.unit["weights"],
-            **{str(name): value for name, value in row.items()},
             "factors": json.dumps(dict(result.trial.factors), sort_keys=True),
         }
 

@@ -40,7 +40,7 @@ def test_a_row_a_measurement_and_a_word_on_each_column(store, tmp_path):
     row = next(row for row in found if (row["network"], row["key"]) == (one.record.key, one.key))
     assert row["weights"] == one.record.provenance["units"]["training"]["weights"]
     if one.rate() is not None:
-        assert float(row["unconditional"]) == pytest.approx(one.rate())
+        assert float(row["accuracy"]) == pytest.approx(one.rate())
     assert json.loads(row["factors"]) == dict(one.trial.factors)
 
 
@@ -76,4 +76,4 @@ def test_the_same_records_give_the_same_bytes(store, tmp_path):
 def test_an_empty_store_gives_the_head_of_the_table(tmp_path):
     dataset.save(tmp_path / "data", Store(tmp_path / "results", "full"), DESCRIBED)
     assert rows(tmp_path / "data" / "frame.csv") == []
-    assert (tmp_path / "data" / "frame.csv").read_text().startswith("study,data,")
+    assert (tmp_path / "data" / "frame.csv").read_text().startswith("study,label,")
