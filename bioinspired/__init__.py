@@ -1,11 +1,14 @@
 """Brain-inspired defenses against adversarial examples, and an evaluation that checks itself.
 
-    from bioinspired import check, evaluate
+    from bioinspired import check, evaluate, images, load
 
     print(evaluate(model, x, y, norm="linf", eps=8 / 255))
     print(check(model, x, y, norm="linf", eps=8 / 255))
 
-Importing the package does not import torch; the two names do, when first used.
+    model = load("sleep/set-b")          # a published network, and images to attack
+    x, y = images("sleep/set-b")
+
+Importing the package does not import torch; the names do, when first used.
 """
 
 import importlib
@@ -14,10 +17,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bioinspired.evaluation.checks import check
     from bioinspired.evaluation.evaluate import evaluate
+    from bioinspired.lab.weights import images, load
 
-__all__ = ["check", "evaluate"]
+__all__ = ["check", "evaluate", "images", "load"]
 
-_MODULES = {"check": "evaluation.checks", "evaluate": "evaluation.evaluate"}
+_MODULES = {
+    "check": "evaluation.checks",
+    "evaluate": "evaluation.evaluate",
+    "images": "lab.weights",
+    "load": "lab.weights",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The command line: `bioinspired book | bundle | run | status | verify | claims | data | attack | check`."""
+"""The command line: `bioinspired book | bundle | run | status | verify | weights | replay | claims | ...`."""
 
 import json
 import os
@@ -58,6 +58,7 @@ def book(
     dataset: DatasetOption = "",
     store: StoreOption = "",
     workers: WorkersOption = 2,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also as one PDF, printed by Chromium.")] = False,
 ) -> None:
     """Build the book from the published records; at smoke and laptop scale make what is missing first."""
     from bioinspired.pages.build import build, installed
@@ -71,7 +72,7 @@ def book(
             _say_what_is_missing(wanted, place)
         else:
             make(wanted, place, workers=workers)
-        build(store=place, dataset=dataset, only=chosen if only else (), say=_say)
+        build(store=place, dataset=dataset, only=chosen if only else (), printed=pdf, say=_say)
 
 
 @app.command()
@@ -81,12 +82,13 @@ def bundle(
     dataset: DatasetOption = "",
     store: StoreOption = "",
     workers: WorkersOption = 2,
+    pdf: Annotated[bool, typer.Option("--pdf", help="With the book as one PDF, printed by Chromium.")] = False,
 ) -> None:
-    """Bring the book up to date and pack it into one file: pages, executed notebooks, records, checksums."""
+    """Bring the book up to date and pack it into one file: pages, notebooks, records, weights, code, checksums."""
     from bioinspired.pages.bundle import check, pack
 
     check(target)
-    book(scale=scale, dataset=dataset, store=store, workers=workers)
+    book(scale=scale, dataset=dataset, store=store, workers=workers, pdf=pdf)
     digest = pack(target, store=open_store(scale, store))
     _say(f"{target}: {target.stat().st_size / 2**20:.1f} MiB, sha256 {digest}")
 
@@ -192,6 +194,60 @@ def verify(
 
 
 @app.command()
+def weights(
+    study: EveryStudyArgument,
+    scale: ScaleOption = "full",
+    seeds: Annotated[str, typer.Option(help='Seeds, such as "0,1"; else the first of each network.')] = "",
+    device: DeviceOption = "auto",
+    dataset: DatasetOption = "",
+    workers: WorkersOption = 2,
+    store: StoreOption = "",
+) -> None:
+    """Train the networks of the headline claims whose weights are not at hand; exit code 1 if some come out other."""
+    from bioinspired.lab import weights as kept
+
+    place, others = open_store(scale, store), 0
+    for name in papers.NAMES if study == "all" else (study,):
+        wanted = recorded(name, place, dataset=dataset)
+        with _stoppable():
+            here, other = kept.make(wanted, place, seeds=_seeds(seeds) or (), device=_device(device), workers=workers)
+        for trial in here:
+            size = place.weights(key(trial.network)).stat().st_size / 2**20
+            print(f"{kept.name_of(name, trial.label)}, seed {trial.network.seed}: {size:.1f} MiB")
+        for trial in other:
+            named = f"{kept.name_of(name, trial.label)}, seed {trial.network.seed}"
+            print(f"{named}: trained here, it has other weights than its record names; not kept")
+        others += len(other)
+    raise typer.Exit(1 if others else 0)
+
+
+@app.command()
+def replay(
+    name: Annotated[str, typer.Argument(help='Study and network, such as "sleep/set-b".')],
+    seed: Annotated[int | None, typer.Option(help="Of its training; else the first that has a record.")] = None,
+    scale: ScaleOption = "full",
+    seconds: Annotated[float, typer.Option(help="Leave out what took longer when it was recorded.")] = 60.0,
+    store: StoreOption = "",
+) -> None:
+    """Measure a published network again on its fixed images, without training; exit code 1 if some outcome differs."""
+    from bioinspired.lab.replay import again
+    from bioinspired.lab.weights import find
+
+    place = open_store(scale, store)
+    trial = find(name, place, seed)
+    made = changed = 0
+    with _stoppable():
+        for one in again(name, trial, place, seconds=seconds):
+            told = "as recorded" if not one.changed else f"{one.changed} differ"
+            _say(f"{_what(Unit(name, trial, one.measurement, 'done'))}: {one.n} images, {told}")
+            made, changed = made + 1, changed + bool(one.changed)
+    print(
+        f"{name}, seed {trial.network.seed}: {made} measurements made again, {made - changed} with the record's bits."
+    )
+    raise typer.Exit(1 if changed or not made else 0)
+
+
+@app.command()
 def claims(
     study: Annotated[str, typer.Option(help="One study only.")] = "",
     scale: ScaleOption = "full",
@@ -202,40 +258,14 @@ def claims(
     """What the papers claim, what was measured, the verdict; and at a glance whether each defense holds."""
     from bioinspired.lab.claims.assessment import assess
     from bioinspired.lab.claims.endpoints import data_of
-    from bioinspired.lab.claims.summary import counted, described, of_attacks, price, sentence
+    from bioinspired.lab.claims.summary import as_data, counted, of_attacks, price, sentence
 
     place = open_store(scale, store)
     rows: list[dict[str, Any]] = []
     for name in (study,) if study else papers.NAMES:
         wanted = recorded(name, place, dataset=dataset)
         assessed = assess(wanted, place)
-        for found in assessed:
-            claim, verdict = found.headline, found.verdict
-            rows.append(
-                {
-                    "study": name,
-                    "data": data_of(wanted),
-                    "id": claim.id,
-                    "statement": claim.statement,
-                    "sort": claim.sort,
-                    "kind": claim.kind,
-                    "source_set": claim.source_set,
-                    "place": claim.place,
-                    "reliability": claim.reliability,
-                    "unit": claim.unit,
-                    "paper": claim.value,
-                    "ours": verdict.effect,
-                    "interval": None if verdict.low is None else [verdict.low, verdict.high],
-                    "seeds": verdict.k,
-                    "n": verdict.n,
-                    "verdict": verdict.text,
-                    "registered": found.evidence.registered if found.evidence.tested else None,
-                    "clean": dict(zip(("defended", "twin"), found.clean, strict=True)),
-                    "holds": None
-                    if claim.access == "none"
-                    else {"paper's access": described(found.paper_access), "white box": described(found.white_box)},
-                }
-            )
+        rows += [as_data(wanted, found) for found in assessed]
         if as_json:
             continue
         table = Table("claim", "what", "paper", "ours", "verdict", title=f"{name}, {data_of(wanted)}")

@@ -24,7 +24,13 @@ OLDER = {"requests", "urllib3", "idna", "chardet", "sphinx", "sphinxcontrib-bibt
 ON_PYPI = {"pytorch": "torch"}
 """Names that conda-forge spells differently."""
 
-IMPORTED_AS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipython", "myst_nb": "myst-nb"}
+IMPORTED_AS = {
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "IPython": "ipython",
+    "myst_nb": "myst-nb",
+    "bs4": "beautifulsoup4",
+}
 
 
 @pytest.fixture(scope="module")

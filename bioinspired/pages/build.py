@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from bioinspired.errors import UserError
 from bioinspired.lab.records.store import Store, checkout
-from bioinspired.pages import notebooks
+from bioinspired.pages import notebooks, pdf
 
 STAMP = ".content"
 """File in the rendered book: the checksum of everything that it was rendered from."""
@@ -44,6 +44,7 @@ def build(
     store: Store,
     dataset: str = "",
     only: Sequence[str] = (),
+    printed: bool = False,
     root: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
@@ -55,6 +56,7 @@ def build(
         dataset: another data set than the study's own, or "".
         only: chapters (names in book/papers) to execute anew. The other notebooks keep their last executed copy, if
             it comes from the present source and parameters.
+        printed: also as one PDF, which takes a Chromium; without it one that is not up to date is taken away.
         root: the checkout (default: this one): holds _config.yml, book/ and bioinspired/; `_build` is written there.
         say: where progress goes, one line at a time.
 
@@ -78,6 +80,10 @@ def build(
         measured = root / "benchmarks" / "results"
         now = notebooks.inputs(package=root / "bioinspired", store=store, parameters=parameters, benchmarks=measured)
         _execute([page for page in pages if page.endswith(".ipynb")], chosen, now, root=root, store=store, say=say)
+        _data(root, now, store=store, dataset=dataset, say=say)
+        _mathjax(root / "_build" / "extra" / "mathjax")
+        content = _content(root, without=pdf.NAME)
+        pdf.keep_or_make(root, content, wanted=printed, typeset=typeset, say=say)
         html = _render(root, say)
     say(f"The book: {html}")
     return html
@@ -167,13 +173,29 @@ def _execute(
         notebooks.inspect(notebooks.read(source / name, name), notebooks.read(book / name, name), name=name)
 
 
+def _data(root: Path, now: notebooks.Inputs, *, store: Store, dataset: str, say: Callable[[str], None]) -> None:
+    """The measurements as files, beside the pages, where the book has a page on them."""
+    described = root / "book" / "frame_columns.csv"
+    if not described.is_file():
+        return
+    from bioinspired.pages import dataset as measurements
+
+    folder, stamp = root / "_build" / "extra" / measurements.FOLDER, root / "_build" / "data.inputs"
+    made_from = hashlib.sha256(f"{now}{described.read_text('utf-8')}".encode()).hexdigest()
+    with contextlib.suppress(OSError):
+        if stamp.read_text("utf-8") == made_from and all((folder / name).is_file() for name in measurements.FILES):
+            return
+    say("Writing the measurements as files")
+    measurements.save(folder, store, described, dataset=dataset)
+    stamp.write_text(made_from, encoding="utf-8")
+
+
 def _render(root: Path, say: Callable[[str], None]) -> Path:
     """Run Jupyter Book beside the present book, and put the new one in its place when it is complete.
 
     Jupyter Book's own incremental build is not used: killed while writing, it would keep half a page.
     """
     work = root / "_build"
-    _mathjax(work / "extra" / "mathjax")
     html = work / "html"
     stamp = _content(root)
     with contextlib.suppress(OSError):
@@ -183,13 +205,7 @@ def _render(root: Path, say: Callable[[str], None]) -> Path:
         shutil.rmtree(left, ignore_errors=True)
     say("Rendering with Jupyter Book")
     fresh = Path(tempfile.mkdtemp(prefix="render-", dir=work))
-    log = work / "jupyter-book.log"
-    with log.open("w", encoding="utf-8") as stream:
-        code = _jupyter_book(root, fresh, stream)
-    if code != 0:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise UserError(f"Jupyter Book found an error: {_complaint(log, root)} (all of its output: {log}).")
-    rendered = fresh / "_build" / "html"
+    rendered = typeset(root, fresh, "html")
     (rendered / STAMP).write_text(stamp, encoding="utf-8")
     if html.exists():
         html.rename(fresh / "before")
@@ -198,8 +214,31 @@ def _render(root: Path, say: Callable[[str], None]) -> Path:
     return html / "index.html"
 
 
-def _jupyter_book(root: Path, output: Path, log: IO[str]) -> int:
-    command = [sys.executable, "-c", JUPYTER_BOOK, "build", "_build/source"]
+def typeset(root: Path, output: Path, builder: str) -> Path:
+    """Runs Jupyter Book on the executed pages.
+
+    Args:
+        root: the checkout.
+        output: an empty folder, removed where Jupyter Book complains.
+        builder: "html", or "singlehtml" for one long page.
+
+    Returns:
+        The folder with the pages.
+
+    Raises:
+        UserError: what Jupyter Book complained of first.
+    """
+    log = root / "_build" / "jupyter-book.log"
+    with log.open("w", encoding="utf-8") as stream:
+        code = _jupyter_book(root, output, stream, builder)
+    if code != 0:
+        shutil.rmtree(output)
+        raise UserError(f"Jupyter Book found an error: {_complaint(log, root)} (all of its output: {log}).")
+    return output / "_build" / builder
+
+
+def _jupyter_book(root: Path, output: Path, log: IO[str], builder: str = "html") -> int:
+    command = [sys.executable, "-c", JUPYTER_BOOK, "build", "_build/source", "--builder", builder]
     command += ["--config", "_config.yml", "--path-output", str(output), "-n", "-W", "--keep-going"]
     plain = {**os.environ, "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
     with subprocess.Popen(
@@ -215,13 +254,13 @@ def _complaint(log: Path, root: Path) -> str:
     return first.replace(f"{root}/_build/source/", "").replace(f"{root}/", "").rstrip(".")
 
 
-def _content(root: Path) -> str:
-    """Checksum of everything that Jupyter Book reads, and of the programs that read it."""
-    total = hashlib.sha256()
+def _content(root: Path, *, without: str = "") -> str:
+    """Checksum of everything that Jupyter Book reads, but for one extra file, and of the programs that read it."""
+    total = hashlib.sha256((Path(__file__).parent / "publication.py").read_bytes())
     work = root / "_build"
     files = [root / "_config.yml", *sorted((work / "source").rglob("*")), *sorted((work / "extra").rglob("*"))]
     for path in files:
-        if path.is_file():
+        if path.is_file() and path.name != without:
             total.update(path.relative_to(root).as_posix().encode() + b"\0")
             total.update(hashlib.sha256(path.read_bytes()).digest())
     for name in ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme"):

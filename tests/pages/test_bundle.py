@@ -1,16 +1,20 @@
-"""The book as one file: what is in it, that it can be checked, and that nothing is overwritten."""
+"""The book as one file: what is in it, that a stranger can check it, and that nothing is overwritten."""
 
 import hashlib
-import json
 import subprocess
 import sys
 import tarfile
 
 import pytest
+from filled import RUN, fill
+from rocrate.rocrate import ROCrate
 
 from bioinspired.errors import UserError
+from bioinspired.keys import key
+from bioinspired.lab import papers
 from bioinspired.lab.records.store import Store, checkout
 from bioinspired.pages.bundle import pack
+from bioinspired.pages.crate import CC_BY, MIT, PROFILE
 
 FILES = {
     "_build/html/index.html": "first page",
@@ -18,15 +22,19 @@ FILES = {
     "_build/html/.content": "a stamp",
     "_build/source/papers/dim.ipynb": "{}",
     "_build/source/papers/dim.manifest.json": "not a notebook",
-    "results/smoke/a.json": '{"a": 1}',
     "results/smoke/artifacts/b.safetensors": "arrays",
     "results/smoke/.lock": "",
+    "results/smoke/aside/c.json": "damaged",
+    "bioinspired/cli.py": "code",
+    "bioinspired/__pycache__/cli.pyc": "compiled",
+    "uv.lock": "versions",
     "CITATION.cff": "cff",
     "book/LICENSE": "CC BY",
 }
 WANTED = {
-    "MANIFEST.json", "html/index.html", "html/papers/dim.html", "notebooks/papers/dim.ipynb", "records/a.json",
-    "records/artifacts/b.safetensors", "CITATION.cff", "LICENSE-book",
+    "README.md", "SHA256SUMS", "ro-crate-metadata.json", "html/index.html", "html/papers/dim.html",
+    "notebooks/papers/dim.ipynb", "results/smoke/artifacts/b.safetensors", "code/bioinspired/cli.py", "code/uv.lock",
+    "code/book/LICENSE", "CITATION.cff", "LICENSE-book",
 }  # fmt: skip
 
 
@@ -51,22 +59,39 @@ def unpacked(target, folder):
     return top
 
 
-def test_everything_is_in_it_and_told_in_its_manifest(root, store, tmp_path):
+def test_everything_is_in_it_with_its_checksum(root, store, tmp_path):
     target = tmp_path / "book.tar.gz"
     digest = pack(target, store=store, root=root)
     top = unpacked(target, tmp_path / "out")
     assert top.name.endswith("-smoke")
     found = {path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file()}
     assert found == WANTED
-    manifest = json.loads((top / "MANIFEST.json").read_text())
-    assert set(manifest["files"]) == WANTED - {"MANIFEST.json"}
-    for name, told in manifest["files"].items():
-        content = (top / name).read_bytes()
-        assert told == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    assert manifest["scale"] == "smoke"
-    assert "torch" in manifest["versions"]
+    done = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=top, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.count(": OK") == len(WANTED) - 1
     assert digest == hashlib.sha256(target.read_bytes()).hexdigest()
     assert (tmp_path / "book.tar.gz.sha256").read_text() == f"{digest}  book.tar.gz\n"
+    (top / "html" / "index.html").write_text("altered")
+    assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=top, capture_output=True).returncode
+
+
+def test_the_crate_names_the_runs_that_made_the_records(root, store, tmp_path):
+    study = papers.study("defective_conv", "smoke")
+    fill(store, study, lambda trial, asked: 0.5)
+    pack(tmp_path / "book.tar.gz", store=store, root=root)
+    top = unpacked(tmp_path / "book.tar.gz", tmp_path / "out")
+    crate = ROCrate(top)
+    assert crate.root_dataset["conformsTo"].id == PROFILE
+    assert crate.root_dataset["datePublished"] == "2026-01-02"
+    assert {one.id for one in crate.root_dataset["license"]} == {MIT, CC_BY}
+    action = crate.root_dataset["mentions"]
+    assert action.type == "CreateAction"
+    assert action["instrument"]["softwareVersion"] == RUN["commit"]
+    results = {one.id for one in action["result"]}
+    assert results == {f"results/smoke/{key(network)}.json" for network in {trial.network for trial in study.trials}}
+    for entity in crate.data_entities:
+        assert (top / entity.id).exists()
+    assert results <= {entity.id for entity in crate.data_entities}
 
 
 def test_the_same_book_gives_the_same_bytes(root, store, tmp_path):

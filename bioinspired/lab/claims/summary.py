@@ -9,8 +9,10 @@ from typing import Any, get_args
 
 from bioinspired.lab.claims.assessment import Assessment
 from bioinspired.lab.claims.declarations import Headline, Sort
+from bioinspired.lab.claims.endpoints import data_of
 from bioinspired.lab.claims.holding import UNDEFENDED
 from bioinspired.lab.claims.verdicts import Holding
+from bioinspired.lab.declarations import Study
 
 ATTACKING = ("attack", "distance", "direct", "fgsm_scan")
 """Kinds of endpoints that an attacker decides."""
@@ -66,6 +68,34 @@ def price(found: Assessment) -> str:
 def ball(level: tuple[str, str]) -> str:
     """A norm and a strength in it, as text."""
     return level[1] if level[0] == "all" else f"{level[0]} {level[1]}"
+
+
+def as_data(study: Study, found: Assessment) -> dict[str, Any]:
+    """A headline claim with what was found, as plain data."""
+    claim, verdict = found.headline, found.verdict
+    return {
+        "study": study.name,
+        "data": data_of(study),
+        "id": claim.id,
+        "statement": claim.statement,
+        "sort": claim.sort,
+        "kind": claim.kind,
+        "source_set": claim.source_set,
+        "place": claim.place,
+        "reliability": claim.reliability,
+        "unit": claim.unit,
+        "paper": claim.value,
+        "ours": verdict.effect,
+        "interval": None if verdict.low is None else [verdict.low, verdict.high],
+        "seeds": verdict.k,
+        "n": verdict.n,
+        "verdict": verdict.text,
+        "registered": found.evidence.registered if found.evidence.tested else None,
+        "clean": dict(zip(("defended", "twin"), found.clean, strict=True)),
+        "holds": None
+        if claim.access == "none"
+        else {"paper's access": described(found.paper_access), "white box": described(found.white_box)},
+    }
 
 
 def described(holding: Holding) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Attacks:
 
     @cached_property
     def _direct(self) -> set[Name]:
-        return {_name(result) for result in self._results if isinstance(result.measurement.question, Direct)}
+        return {name_of(result) for result in self._results if isinstance(result.measurement.question, Direct)}
 
     def names(self, level: Level, *labels: str) -> set[Name]:
         """The attacks of the list that all these labels met, see `worst`."""
@@ -133,7 +133,7 @@ class Attacks:
             known = self._known[label, level, smaller] = {}
             for result in self._results:
                 if result.label == label and (bits := _against(result, level, smaller)) is not None:
-                    by_seed = known.setdefault(_name(result), {})
+                    by_seed = known.setdefault(name_of(result), {})
                     before = by_seed.get(result.seed, bits)
                     n = min(len(before), len(bits))
                     by_seed[result.seed] = before[:n] & bits[:n]
@@ -155,7 +155,7 @@ def _against(result: Result, level: Level, smaller: bool) -> Bits | None:
     return np.logical_and.reduce(bits) if bits else None
 
 
-def _name(result: Result) -> Name:
+def name_of(result: Result) -> Name:
     """Direct attacks are one question, whatever slopes and draws a network calls for."""
     asked = result.measurement.question
     return asked.name if isinstance(asked, Direct) else key(asked), result.source
