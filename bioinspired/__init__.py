@@ -5,6 +5,8 @@
     print(evaluate(model, x, y, norm="linf", eps=8 / 255))
     print(check(model, x, y, norm="linf", eps=8 / 255))
 
+    report(model, x, y, eps="8/255")     # all of it on one page
+
     model = load("sleep/set-b")          # a published network, and images to attack
     x, y = images("sleep/set-b")
 
@@ -18,14 +20,16 @@ if TYPE_CHECKING:
     from bioinspired.evaluation.checks import check
     from bioinspired.evaluation.evaluate import evaluate
     from bioinspired.lab.weights import images, load
+    from bioinspired.pages.report import report
 
-__all__ = ["check", "evaluate", "images", "load"]
+__all__ = ["check", "evaluate", "images", "load", "report"]
 
 _MODULES = {
     "check": "evaluation.checks",
     "evaluate": "evaluation.evaluate",
     "images": "lab.weights",
     "load": "lab.weights",
+    "report": "pages.report",
 }
 
 

@@ -380,6 +380,33 @@ def check(
     raise typer.Exit(0 if found.passed else 1)
 
 
+@app.command()
+def report(
+    model: Annotated[str, typer.Argument(help="A function that builds it, such as my_model.py:build.")],
+    data: Annotated[str, typer.Option(help="A data set of ours, a folder of images by class, or file.py:function.")],
+    twin: Annotated[str, typer.Option(help="The same without its defense, such as my_model.py:plain.")] = "",
+    norm: Annotated[Norm, typer.Option(help="The ball's norm.")] = "linf",
+    eps: Annotated[str, typer.Option(help='Its radius, such as "8/255".')] = "8/255",
+    budget: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "quick",
+    attack: Annotated[str, typer.Option(help="An attack of your own, such as my_model.py:attack.")] = "",
+    target: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("report"),
+) -> None:
+    """Attack anybody's model, and write one page that says whether it holds."""
+    from bioinspired.pages import strangers
+    from bioinspired.pages.report import BUDGETS
+    from bioinspired.pages.report import report as written
+
+    if budget not in BUDGETS:
+        raise UserError(f'There is no budget "{budget}": choose one of {", ".join(BUDGETS)}.')
+    built = strangers.model(model)
+    beside = strangers.model(twin) if twin else None
+    own = {attack.rpartition(":")[2]: strangers.function(attack)} if attack else None
+    x, y = strangers.images(data, BUDGETS[budget].images)
+    options: dict[str, Any] = {"norm": norm, "eps": eps, "twin": beside, "budget": budget, "attacks": own}
+    with _stoppable():
+        _say(str(written(built, x, y, folder=target, name=model, say=_say, **options)))
+
+
 def main() -> None:
     """Runs a command; a user's mistake is one sentence and exit code 2."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,11 +1,19 @@
 """The arguments that every attack takes, checked: each mistake gets one sentence."""
 
 import math
+import warnings
+from fractions import Fraction
+from numbers import Integral, Real
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bioinspired.errors import UserError
+
+ROUNDING = 1e-6
+"""How far outside [0, 1] images may lie: what resizing leaves."""
 
 
 def images(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,38 +49,74 @@ def images(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         if math.isnan(low) or math.isnan(high):
             raise UserError("Some images contain NaN: remove or repair them before an attack.")
         if low < 0 or high > 1:
-            raise UserError(
-                f"Images must lie in [0, 1] and run from {low:g} to {high:g}: put the normalisation inside the model "
-                "and clip what preprocessing pushed outside."
-            )
+            if low < -ROUNDING or high > 1 + ROUNDING:
+                raise UserError(
+                    f"Images must lie in [0, 1] and run from {low:.9g} to {high:.9g}: put the normalisation inside the "
+                    "model, and clip what preprocessing pushed outside with .clamp(0, 1)."
+                )
+            warnings.warn(f"Images run from {low:.9g} to {high:.9g} and were clipped to [0, 1].", stacklevel=3)
+            x = x.clamp(0, 1)
         if int(y.min()) < 0:
             raise UserError(f"A label is {int(y.min())}: labels run from 0 on.")
     return x, y
 
 
-def length(value: float, name: str) -> float:
+def length(value: Any, name: str) -> float:
     """A length in the units of the images, such as eps: a finite number, not negative.
 
     Raises:
         UserError: it is something else.
     """
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    number = _number(value)
     if not (math.isfinite(number) and number >= 0):
         raise UserError(f"{name} must be a number from 0 on, in the units of images in [0, 1], and is {value!r}.")
-    return float(number)
+    return number
 
 
-def count(value: int, name: str) -> int:
+def radius(value: Any, norm: str) -> float:
+    """The radius of a ball, as `length`; in "linf" one of more than 1, the whole range of values, is a slip.
+
+    Raises:
+        UserError: it is none.
+    """
+    eps = length(value, "eps")
+    if norm == "linf" and eps > 1:
+        raise UserError(
+            f"eps is {eps:g} and images lie in [0, 1], so that every image is in this ball: did you mean {eps:g}/255?"
+        )
+    return eps
+
+
+def _number(value: Any) -> float:
+    """Python's numbers, numpy's scalars, tensors of one number, and text such as "8/255"; NaN for anything else.
+
+    Single precision is read as its shortest decimal, so that 0.1 means the same in every type.
+    """
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(())[()]
+    if isinstance(value, np.floating):
+        value = float(str(value))
+    if isinstance(value, bool | np.bool_) or not isinstance(value, str | Real):
+        return math.nan
+    try:
+        return float(Fraction(value)) if isinstance(value, str) else float(value)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return math.nan
+
+
+def count(value: Any, name: str) -> int:
     """A number of steps, restarts or images: an integer from 1 on.
 
     Raises:
         UserError: it is something else.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise UserError(f"{name} must be an integer from 1 on and is {value!r}.")
-    return value
+    return int(value)
 
 
 def dice(generator: torch.Generator | None) -> torch.Generator:
     """The generator given, or one seeded with 0: attacks draw from no other source."""
-    return torch.Generator().manual_seed(0) if generator is None else generator
+    return torch.Generator("cpu").manual_seed(0) if generator is None else generator

@@ -4,6 +4,8 @@ Athalye et al., 2018 (arXiv 1707.07397): climb the expected loss, whose gradient
 independent draws. This is not the gradient of the loss of the mean logits.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -40,4 +42,4 @@ def mean_answer(logits: list[Tensor]) -> Tensor:
     """The logarithm of the mean probability over draws; the logits themselves where there is one draw."""
     if len(logits) == 1:
         return logits[0]
-    return torch.stack([draw.log_softmax(1) for draw in logits]).logsumexp(0) - torch.tensor(len(logits)).log()
+    return torch.stack([draw.log_softmax(1) for draw in logits]).logsumexp(0) - math.log(len(logits))

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from bioinspired.attacks import arguments
+from bioinspired.attacks import arguments, door
 from bioinspired.attacks.frozen import Model, frozen
 from bioinspired.attacks.losses import margin
 from bioinspired.attacks.norms import ball, per_image
@@ -42,7 +42,7 @@ def fmn(model: Model, x: Tensor, y: Tensor, *, norm: str, steps: int = 100) -> R
     Raises:
         UserError: an argument is not as described.
     """
-    x, y = arguments.images(x, y)
+    model, x, y = door.enter(model, x, y)
     steps = arguments.count(steps, "steps")
     size = ball(norm).size
     rows = torch.arange(len(x), device=x.device)

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from bioinspired.attacks.reached import roots
 
 Model = Callable[[Tensor], Tensor]
 """Any callable from images [n, ...] in [0, 1] to logits [n, k]."""
@@ -23,29 +25,25 @@ def frozen(model: Model, device: torch.device) -> Iterator[None]:
     `requires_grad` of every parameter, and the global states of torch, numpy and Python's random numbers, which a
     model may use and the attacks do not. `param.grad` is never touched.
 
-    A plain function is taken as it is: freezing what it calls is its owner's business. An object that is no module but
-    has one as its `model`, such as an `Expectation`, stands for that module.
+    A callable that is no module stands for those that it reaches, see `reached.roots`; each of them is a root.
     """
-    owner = model if isinstance(model, nn.Module) else getattr(model, "model", model)
-    modules = list(owner.modules()) if isinstance(owner, nn.Module) else []
+    owners = roots(model)
+    modules = [module for owner in owners for module in owner.modules() if hasattr(module, "training")]
     modes = [(module, module.training) for module in modules]
     parameters = [
-        (parameter, parameter.requires_grad)
-        for module in modules
-        for parameter in module._parameters.values()
-        if parameter is not None
+        (parameter, parameter.requires_grad) for module in modules for parameter in module.parameters(recurse=False)
     ]
-    root_trains = bool(modules) and modules[0].training
-    still_training = [] if root_trains else [module for module in modules if module.training]
+    to_set = [module for owner in owners if getattr(owner, "training", False) for module in owner.modules()]
+    to_set = [module for module in to_set if hasattr(module, "training")]
+    still_training = [module for module in modules if module.training and all(module is not one for one in to_set)]
     buffers = [(buffer, buffer.clone()) for module in still_training for buffer in module.buffers(recurse=False)]
     noise = noise_state(device)
     try:
         for parameter, requires_grad in parameters:
             if requires_grad:
                 parameter.requires_grad_(False)
-        if root_trains:
-            for module in modules:
-                module.training = False
+        for module in to_set:
+            module.training = False
         with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bioinspired.attacks import arguments
+from bioinspired.attacks import arguments, door
 from bioinspired.attacks.ascent import Ascent
 from bioinspired.attacks.batches import Batch, remaining
 from bioinspired.attacks.frozen import Model, frozen, noise_state, same_noise
@@ -96,14 +96,16 @@ def pgd(
     Raises:
         UserError: an argument is wrong.
     """
-    x, y = arguments.images(x, y)
+    if targets is not None:
+        _, targets = arguments.images(x, targets)
+        if bool((targets == y.to(targets.device)).any()):
+            raise UserError("A target is the label of its image: give every image another class to be led to.")
+    model, x, y = door.enter(model, x, y, targets=targets)
     eps = arguments.length(eps, "eps")
     steps = arguments.count(steps, "steps")
     restarts = arguments.count(restarts, "restarts")
     batch = arguments.count(batch, "batch")
     length = 2.5 * eps / steps if step_size is None else arguments.length(step_size, "step_size")
-    if targets is not None:
-        _, targets = arguments.images(x, targets)
     check_known(loss)
     if keep not in ("best", "last"):
         raise UserError(f'keep must be "best" or "last" and is {keep!r}.')
@@ -136,7 +138,7 @@ def iterates(
 
     Arguments and errors are those of `pgd`; FGSM is one step with step_size=eps.
     """
-    x, y = arguments.images(x, y)
+    model, x, y = door.enter(model, x, y)
     eps = arguments.length(eps, "eps")
     steps = arguments.count(steps, "steps")
     length = 2.5 * eps / steps if step_size is None else arguments.length(step_size, "step_size")
@@ -298,7 +300,7 @@ class _Path:
     def __init__(self, start: Tensor, steps: int) -> None:
         self._device = start.device
         self._bits = torch.int32 if start.dtype == torch.float32 else torch.int64
-        dice = torch.Generator().manual_seed(0)
+        dice = torch.Generator("cpu").manual_seed(0)
         weights = torch.randint(-(2**63), 2**63 - 1, (start[0].numel(),), generator=dice)
         self._weights = weights.bitwise_or(1).to(start.device)
         self._sums = torch.zeros(steps, len(start), dtype=torch.int64, device=start.device)

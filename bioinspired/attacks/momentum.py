@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bioinspired.attacks import arguments
+from bioinspired.attacks import arguments, door
 from bioinspired.attacks.ascent import Ascent
 from bioinspired.attacks.frozen import Model, frozen
 from bioinspired.attacks.gradient import joined
@@ -63,7 +63,7 @@ def mi_fgsm(
     Raises:
         UserError: an argument is wrong.
     """
-    x, y = arguments.images(x, y)
+    model, x, y = door.enter(model, x, y)
     eps = arguments.length(eps, "eps")
     steps = arguments.count(steps, "steps")
     length = eps / steps if step_size is None else arguments.length(step_size, "step_size")

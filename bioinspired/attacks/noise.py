@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bioinspired.attacks import arguments
+from bioinspired.attacks import arguments, door
 from bioinspired.attacks.frozen import Model, frozen
 from bioinspired.attacks.losses import verdict
 from bioinspired.attacks.norms import ball, normal, per_image
@@ -37,7 +37,7 @@ def noise(
     Raises:
         UserError: an argument is not as described.
     """
-    x, y = arguments.images(x, y)
+    model, x, y = door.enter(model, x, y)
     eps = arguments.length(eps, "eps")
     dice = arguments.dice(generator)
     queries = Queries(model, y)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bioinspired import attacks
-from bioinspired.attacks import arguments
+from bioinspired.attacks import arguments, door
 from bioinspired.attacks.auto_attack.ensemble import PROPOSALS
 from bioinspired.attacks.auto_attack.square import square as search
 from bioinspired.attacks.batches import Images
@@ -68,7 +68,7 @@ def square(
     Raises:
         UserError: an argument is not as described.
     """
-    x, y = arguments.images(x, y)
+    model, x, y = door.enter(model, x, y)
     eps = arguments.length(eps, "eps")
     ball(norm)  # refuses unknown names
     queries = Queries(model, y)

@@ -1,5 +1,6 @@
 """What a model answers, and whether that is right. A tie of the largest logits is no answer, so it counts as wrong."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -55,7 +56,13 @@ def correct(model: Model, x: Tensor, y: Tensor, batch: int = 512) -> Tensor:
 def unsteadiness(model: Model, x: Tensor) -> float:
     """How much the logits of one batch differ between two forward passes, in units of their spread.
 
-    0 for a deterministic model on a CPU, see `STEADY`.
+    What is not finite must be the same twice, else it is infinite. 0 for a deterministic model on a CPU, see `STEADY`.
     """
     first, second = model(x), model(x)
-    return float((first - second).abs().max() / first.std().clamp_min(1e-12))
+    finite = first.isfinite() & second.isfinite()
+    alike = finite | (first == second) | (first.isnan() & second.isnan())
+    if not bool(alike.all()):
+        return math.inf
+    gap = torch.where(finite, first - second, 0).abs().max()
+    spread = first[first.isfinite()].std()
+    return float(gap / spread.nan_to_num().clamp_min(1e-12))

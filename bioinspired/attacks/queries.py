@@ -12,6 +12,11 @@ from bioinspired.errors import UserError
 Objective = Callable[[Tensor], Tensor]
 """From the logits of the images shown to their losses, [m, k] -> [m]."""
 
+NO_GRADIENT = (
+    "The model's logits carry no gradient to its input: attack it with bioinspired.attacks.bpda, "
+    "or with an attack that needs no gradient, such as square."
+)
+
 
 class Queries:
     """Shows images to a model and keeps the count; to an `Expectation`, as often as it has draws.
@@ -27,11 +32,9 @@ class Queries:
 
     def __init__(self, model: Model, y: Tensor) -> None:
         self._model, self._draws = (model.model, model.draws) if isinstance(model, Expectation) else (model, 1)
-        self._labels = y
         self._rows: Tensor | None = None
         self._pending = [0, 0]
         self._ones: Tensor | None = None
-        self._classes = 0
         self.forwards = torch.zeros_like(y)
         self.backwards = torch.zeros_like(y)
 
@@ -69,20 +72,16 @@ class Queries:
         logits = self._ask(point)
         losses = objective(logits)
         if not losses.requires_grad:
-            raise UserError(
-                "The model's logits carry no gradient to its input: attack it with bioinspired.attacks.bpda, "
-                "or with an attack that needs no gradient, such as square."
-            )
+            raise UserError(NO_GRADIENT)
         if self._ones is None or self._ones.shape != losses.shape or self._ones.dtype != losses.dtype:
             self._ones = torch.ones_like(losses)
-        (gradient,) = torch.autograd.grad(losses, point, self._ones)
+        (gradient,) = torch.autograd.grad(losses, point, self._ones, allow_unused=True)
+        if gradient is None:
+            raise UserError(NO_GRADIENT)
         return logits.detach(), losses.detach(), gradient
 
     def _ask(self, x: Tensor) -> Tensor:
-        logits = self._model(x)
-        if not self._classes:
-            self._check(logits, x)
-        return logits
+        return self._model(x)
 
     def _count(self, rows: Tensor, differentiated: int) -> None:
         if rows is not self._rows:
@@ -90,18 +89,3 @@ class Queries:
             self._rows = rows
         self._pending[0] += 1
         self._pending[1] += differentiated
-
-    def _check(self, logits: object, x: Tensor) -> None:
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] < 2:
-            got = f"a tensor of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-            raise UserError(
-                f"The model must return logits of shape [{len(x)}, classes], from 2 classes on, for {len(x)} images "
-                f"and returned {got}: wrap it in a function that does."
-            )
-        classes = logits.shape[1]
-        largest = int(self._labels.max())
-        if largest >= classes:
-            raise UserError(
-                f"A label is {largest} and the model has {classes} classes: labels run from 0 to {classes - 1}."
-            )
-        self._classes = classes

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from bioinspired.attacks import arguments
+from bioinspired.attacks import arguments, door
 from bioinspired.attacks.frozen import Model, frozen
 from bioinspired.attacks.norms import ball, per_image
 from bioinspired.attacks.predictions import answers
@@ -37,7 +37,7 @@ def rays(model: Model, x: Tensor, y: Tensor, *, norm: str, eps: float, steps: in
     Raises:
         UserError: an argument is not as described.
     """
-    x, y = arguments.images(x, y)
+    model, x, y = door.enter(model, x, y)
     eps = arguments.length(eps, "eps")
     steps = arguments.count(steps, "steps")
     size = ball(norm).size

@@ -4,16 +4,12 @@ The threshold works in use only. In training images pass it, so that the weights
 the same seed.
 """
 
-from collections import OrderedDict
-from typing import Any
-
 from torch import nn
 
+from bioinspired.defenses.front import in_front
 from bioinspired.defenses.thresholds import Threshold
 
 
 def apply(model: nn.Module, *, threshold: float = 0.5) -> nn.Module:
-    """Puts a threshold on pixels in [0, 1] before the network; the model has the parts `normalize` and `network`."""
-    parts: Any = model
-    first = nn.Sequential(OrderedDict(threshold=Threshold(threshold, training=False), normalize=parts.normalize))
-    return nn.Sequential(OrderedDict(normalize=first, network=parts.network))
+    """Puts a threshold on pixels in [0, 1] before the network."""
+    return in_front(model, threshold=Threshold(threshold, training=False))

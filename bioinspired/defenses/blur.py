@@ -30,14 +30,16 @@ class GaussianBlur(nn.Module):
         """The same shape."""
         reach, channels = len(self.kernel) // 2, x.shape[1]
         padded = nn.functional.pad(x, (reach,) * 4, mode="reflect")
-        return nn.functional.conv2d(padded, self.kernel.expand(channels, 1, -1, -1), groups=channels)
+        return nn.functional.conv2d(padded, self.kernel.to(x.dtype).expand(channels, 1, -1, -1), groups=channels)
 
 
 def apply(model: nn.Module, *, sigma: float) -> nn.Module:
-    """The model behind a blur; its parts keep their names.
+    """The model behind a blur; the parts of one of ours keep their names.
 
     Args:
         model: from images in [0, 1] to logits.
         sigma: in pixels.
     """
-    return nn.Sequential(OrderedDict(blur=GaussianBlur(sigma), **dict(model.named_children())))
+    blur, parts = GaussianBlur(sigma), dict(model.named_children())
+    ours = isinstance(model, nn.Sequential) and "normalize" in parts
+    return nn.Sequential(OrderedDict(blur=blur, **parts) if ours else OrderedDict(blur=blur, network=model))

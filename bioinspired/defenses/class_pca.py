@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bioinspired.defenses.classes import classes_of
+from bioinspired.defenses.fitted import as_bytes
 from bioinspired.errors import UserError
 
 
@@ -64,7 +65,7 @@ def apply(
 
 @torch.no_grad()
 def fit(model: nn.Module, *, images: Tensor, labels: Tensor) -> dict[str, list[float]]:
-    """Computes means and directions from training images, uint8 [n, C, H, W], and labels [n].
+    """Computes means and directions from training images, uint8 or floats in [0, 1], [n, C, H, W], and labels [n].
 
     Returns:
         "explained": the share of the classes' variance inside their subspaces, one number.
@@ -75,6 +76,7 @@ def fit(model: nn.Module, *, images: Tensor, labels: Tensor) -> dict[str, list[f
     network: Any = model.network
     assert isinstance(network, PrincipalModels)
     classes, _, components = network.directions.shape
+    images, labels = as_bytes(images, labels, classes=classes)
     inside, whole = 0.0, 0.0
     for c in range(classes):
         x = images[labels == c].flatten(1).double() / 255

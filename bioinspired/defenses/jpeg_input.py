@@ -5,12 +5,10 @@ seed. Its rounding has a derivative of zero almost everywhere; the gradient pass
 what an attacker who knows of it would do (BPDA, arXiv 1802.00420).
 """
 
-from collections import OrderedDict
-from typing import Any
-
 from torch import Tensor, nn
 
 from bioinspired.corruptions.digital import jpeg
+from bioinspired.defenses.front import in_front
 from bioinspired.errors import UserError
 
 
@@ -34,13 +32,11 @@ class Compressed(nn.Module):
 
 
 def apply(model: nn.Module, *, quality: int = 75) -> nn.Module:
-    """Puts JPEG before the network; the model has the parts `normalize` and `network`.
+    """Puts JPEG before the network.
 
     Raises:
         UserError: the quality is not from 1 to 100.
     """
     if not 1 <= quality <= 100:
         raise UserError(f"JPEG has qualities from 1 to 100, not {quality}.")
-    parts: Any = model
-    first = nn.Sequential(OrderedDict(jpeg=Compressed(quality), normalize=parts.normalize))
-    return nn.Sequential(OrderedDict(normalize=first, network=parts.network))
+    return in_front(model, jpeg=Compressed(quality))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bioinspired.defenses.classes import classes_of
+from bioinspired.defenses.fitted import as_bytes
 from bioinspired.errors import UserError
 
 
@@ -55,13 +56,14 @@ def apply(
 
 @torch.no_grad()
 def fit(model: nn.Module, *, images: Tensor, labels: Tensor) -> dict[str, list[float]]:
-    """Keeps the first training images, uint8 [n, C, H, W], with their labels [n].
+    """Keeps the first training images, uint8 or floats in [0, 1], [n, C, H, W], with their labels [n].
 
     Raises:
         UserError: there are fewer than it should keep.
     """
     network: Any = model.network
     assert isinstance(network, Nearest)
+    images, labels = as_bytes(images, labels, classes=network.classes)
     n = len(network.labels)
     if len(images) < n:
         raise UserError(f"There are {len(images)} training images and {n} should be kept: ask for fewer.")

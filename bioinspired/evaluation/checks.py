@@ -16,7 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bioinspired.attacks import arguments
+from bioinspired.attacks import arguments, door
 from bioinspired.attacks.eot import Expectation
 from bioinspired.attacks.frozen import frozen
 from bioinspired.attacks.gradient import pgd
@@ -27,6 +27,7 @@ from bioinspired.attacks.norms import ball, normal, per_image
 from bioinspired.attacks.own import square
 from bioinspired.attacks.predictions import STEADY, Model, correct, unsteadiness
 from bioinspired.attacks.rays import rays
+from bioinspired.attacks.reached import roots
 from bioinspired.declarations import Norm
 from bioinspired.errors import UserError
 
@@ -128,8 +129,11 @@ def check(
     Raises:
         UserError: an argument is not as described, or the model answers fewer than 20 images correctly.
     """
-    x, y = arguments.images(x, y)
-    eps = arguments.length(eps, "eps")
+    model, x, y = door.enter(model, x, y)
+    eps = arguments.radius(eps, norm)
+    if not eps:
+        raise UserError("eps is 0, where there is nothing to attack and so nothing to check: give a radius above 0.")
+    twin = None if twin is None else door.enter(twin, x, y)[0]
     with frozen(model, x.device):
         right = correct(model, x, y)
         if int(right.sum()) < 20:
@@ -358,7 +362,10 @@ class _Examination:
             loss="margin",
             early_exit=False,  # the readouts belong to the rows
         )
-        share = float(result.success.double().mean()) if len(result.success) else math.nan
+        if not len(result.success):
+            fact = "no corner of the ball can be told apart, so nothing can be planted: this check cannot be made"
+            return Check("binarization", False, math.nan, fact)
+        share = float(result.success.double().mean())
         passed = share >= FOUND
         fact = f"PGD finds {100 * share:.3g} % of {len(result.success)} planted adversarial examples"
         remedy = "it misses what is there: no robust accuracy that this attack measures means anything"
@@ -405,9 +412,7 @@ def _corner(x: Tensor, norm: Norm, eps: float, dice: torch.Generator) -> Tensor:
 
 def _features(model: Model, x: Tensor) -> Callable[[Tensor], Tensor]:
     """What the last linear layer reads, [n, features]; the logits where the model does not end in such a layer."""
-    layers = (
-        [layer for layer in model.modules() if isinstance(layer, nn.Linear)] if isinstance(model, nn.Module) else []
-    )
+    layers = [layer for root in roots(model) for layer in root.modules() if isinstance(layer, nn.Linear)]
 
     def read(images: Tensor) -> Tensor:
         seen: list[tuple[Tensor, Tensor]] = []
@@ -431,6 +436,8 @@ def _logits(model: Model, x: Tensor) -> Tensor:
 
 def _differentiable(model: Model, x: Tensor) -> Model:
     """The model; one that cuts the graph between input and logits gets a gradient of zero, as it deserves."""
-    if isinstance(model, Expectation) or model(x[:1].clone().requires_grad_()).requires_grad:
+    point = x[:1].clone().requires_grad_()
+    logits = model(point)
+    if logits.requires_grad and torch.autograd.grad(logits.sum(), point, allow_unused=True)[0] is not None:
         return model
     return lambda images: model(images) + 0 * images.flatten(1).sum(1, keepdim=True)

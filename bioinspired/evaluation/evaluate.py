@@ -10,15 +10,16 @@ A robust accuracy measured by attacks is an upper bound: a better attack can onl
 import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
-from bioinspired.attacks import arguments
+from bioinspired.attacks import arguments, door
 from bioinspired.attacks.eot import Expectation
 from bioinspired.attacks.frozen import frozen
 from bioinspired.attacks.norms import ball, per_image
@@ -26,6 +27,7 @@ from bioinspired.attacks.predictions import STEADY, Model, correct, predict, uns
 from bioinspired.attacks.result import Result
 from bioinspired.declarations import Norm
 from bioinspired.errors import UserError
+from bioinspired.evaluation.given import runs
 
 __all__ = [
     "Attack",
@@ -97,6 +99,8 @@ class Evaluation:
             infinite where nothing fooled.
         forwards, backwards: int64 [n], passes per image, those that check the attacks' results included.
         seconds: wall time.
+        skipped: attacks that could not run, with the reason.
+        nearest: [n, ...], the nearest fooling image, or the image itself; where `evaluate` was asked to keep it.
     """
 
     norm: Norm
@@ -109,6 +113,8 @@ class Evaluation:
     forwards: Tensor
     backwards: Tensor
     seconds: float
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    nearest: Tensor | None = None
 
     @property
     def n(self) -> int:
@@ -155,6 +161,7 @@ class Evaluation:
             f"{self.median_distance_correct:.4g} over those first answered correctly.",
             f"Cost per image: {float(self.forwards.double().mean()):.0f} forward and "
             f"{float(self.backwards.double().mean()):.0f} backward passes; {self.seconds:.1f} s in all.",
+            *(f"Skipped: {name}. {reason}" for name, reason in self.skipped.items()),
         ]
         return "\n".join(lines)
 
@@ -214,16 +221,21 @@ def evaluate(
     y: Tensor,
     *,
     norm: Norm,
-    eps: float | Sequence[float],
+    eps: float | str | Sequence[float | str],
     attacks: Sequence[str] | Mapping[str, Attack] = ("fmn", "pgd", "autoattack"),
     generator: torch.Generator | None = None,
+    batch: int | None = None,
+    keep: bool = False,
+    say: Callable[[str], object] | None = None,
 ) -> Evaluation:
     """Clean and robust accuracy of a model: the worst case per image over the attacks.
 
     No attack's word is taken. Every perturbed image is shown to the model again, in the batches of the clean ones, and
     measured; one that fools is pulled towards the clean image as far as it still fools; and it then counts at every
-    epsilon that its length allows. An image that stands at no epsilon is not attacked again, so the order of the
-    attacks changes the cost only, and robust accuracy never rises with epsilon.
+    epsilon that its length allows. Every attack sees every image that the model answers correctly, so the order of
+    the attacks decides nothing, another attack never raises a number, and robust accuracy never rises with epsilon.
+
+    An attack that cannot run on this model or these images is skipped with its reason; if none can, that is an error.
 
     Args:
         model: any callable from images in [0, 1] to logits; a random one as `attacks.eot.Expectation`.
@@ -231,47 +243,68 @@ def evaluate(
         y: labels, integers [n].
         norm: "linf", "l2" or "l1", over all values of one image.
         eps: one or several radii of the ball.
-        attacks: names from `bioinspired attack --list`, or a mapping from names to callables; cheap ones first.
+        attacks: names from `bioinspired attack --list`, or a mapping from names to functions
+            (model, x, y, *, norm, eps, generator) that return perturbed images; cheap ones first.
         generator: where the attacks' randomness comes from; None is a fixed seed.
+        batch: images shown at once; None is what fits into about 8 GiB with a large network, and at most 512.
+        keep: whether the nearest fooling images are returned as well.
+        say: told the name of each attack before it begins.
 
     Raises:
         UserError: an argument is not as described, or the model answers the same images differently twice.
     """
-    x, y = arguments.images(x, y)
+    model, x, y = door.enter(model, x, y)
     if not len(x):
         raise UserError("There are no images to evaluate on: give at least one.")
-    epsilons = _epsilons(eps)
-    runs = _runs(attacks, x, norm)
+    epsilons = _epsilons(eps, norm)
+    wanted = runs(attacks, x, norm)
+    size = _fitting(x) if batch is None else arguments.count(batch, "batch")
+    seed = None if generator is None else int(torch.randint(2**31, (), generator=generator, device=generator.device))
     begin = time.perf_counter()
+    skipped: dict[str, str] = {}
+    robust: dict[str, Tensor] = {}
     with frozen(model, x.device):
         if not isinstance(model, Expectation) and unsteadiness(model, x[:64]) > STEADY:
             raise UserError(
                 "The model answers the same images differently each time, so one pass decides nothing: "
                 "evaluate bioinspired.attacks.eot.Expectation(model, draws=20)."
             )
-        found = _Found(model, x, y, norm)
-        robust = torch.zeros(len(runs), len(epsilons), len(x), dtype=torch.bool)
-        for row, (attack, radii) in enumerate(runs.values()):
-            for radius in radii or epsilons:
-                rows = found.standing(radius).nonzero().flatten()
-                if len(rows):
-                    result = attack(model, x[rows], y[rows], norm=norm, eps=radius, generator=generator)
-                    found.book(rows, result.forwards, result.backwards)
-                    found.show(rows, result.x_adv.to(x))
-            robust[row] = torch.stack([found.standing(radius) for radius in epsilons]).cpu()
+        _warn_of_probabilities(model, x[: min(size, 64)])
+        found = _Found(model, x, y, norm, size)
+        rows = found.clean.nonzero().flatten()
+        for name, (attack, radii) in wanted.items():
+            if say is not None:
+                say(name)
+            try:
+                for radius in radii or epsilons:
+                    for some in torch.split(rows, size):
+                        dice = None if seed is None else torch.Generator("cpu").manual_seed(seed)
+                        result = attack(model, x[some], y[some], norm=norm, eps=radius, generator=dice)
+                        found.book(some, result.forwards, result.backwards)
+                        found.show(some, result.x_adv.to(x))
+            except UserError as error:
+                if isinstance(attacks, Mapping) or len(skipped) + 1 == len(wanted):
+                    raise
+                skipped[name] = str(error)
+                warnings.warn(f"{name} was skipped: {error}", stacklevel=2)
+            last = next(reversed(robust), None) if name in skipped else name  # what it found before is kept
+            if last is not None:
+                robust[last] = torch.stack([found.standing(radius) for radius in epsilons]).cpu()
     if x.is_cuda:
         torch.cuda.synchronize(x.device)
     return Evaluation(
         norm=norm,
         eps=epsilons,
-        attacks=tuple(runs),
+        attacks=tuple(robust),
         images=_digest(x, y),
         clean=found.clean.cpu(),
-        robust=robust,
+        robust=torch.stack(list(robust.values())),
         distances=found.distances.cpu(),
         forwards=found.forwards.cpu(),
         backwards=found.backwards.cpu(),
         seconds=time.perf_counter() - begin,
+        skipped=skipped,
+        nearest=found.nearest.cpu() if keep else None,
     )
 
 
@@ -318,9 +351,10 @@ def across(evaluations: Sequence[Evaluation]) -> Seeds:
 class _Found:
     """The smallest perturbation found so far for each image, and what finding it cost."""
 
-    def __init__(self, model: Model, x: Tensor, y: Tensor, norm: Norm) -> None:
-        self._model, self._x, self._y, self._norm = model, x, y, norm
-        self.clean = correct(model, x, y)
+    def __init__(self, model: Model, x: Tensor, y: Tensor, norm: Norm, batch: int) -> None:
+        self._model, self._x, self._y, self._norm, self._batch = model, x, y, norm, batch
+        self.clean = correct(model, x, y, batch)
+        self.nearest = x.clone()
         self.distances = torch.where(self.clean, torch.inf, 0.0).to(x)
         self.forwards = torch.ones_like(y)
         self.backwards = torch.zeros_like(y)
@@ -342,13 +376,16 @@ class _Found:
             return
         near = self._pulled(rows, x_adv)
         near = torch.where(per_image(self._wrong(rows, near), near), near, x_adv)
-        self.distances[rows] = torch.minimum(self.distances[rows], ball(self._norm).size(near - self._x[rows]))
+        length = ball(self._norm).size(near - self._x[rows])
+        nearer = length < self.distances[rows]
+        self.distances[rows[nearer]] = length[nearer]
+        self.nearest[rows[nearer]] = near[nearer]
 
     def _wrong(self, rows: Tensor, x_adv: Tensor) -> Tensor:
         shown = self._x.clone()
         shown[rows] = x_adv
         self.forwards += 1
-        return ~correct(self._model, shown, self._y)[rows]
+        return ~correct(self._model, shown, self._y, self._batch)[rows]
 
     def _pulled(self, rows: Tensor, x_adv: Tensor) -> Tensor:
         """Each image's nearest fooling point on the way to its clean one, by bisection to a thousandth."""
@@ -356,35 +393,31 @@ class _Found:
         low, high = torch.zeros_like(x.flatten(1)[:, 0]), torch.ones_like(x.flatten(1)[:, 0])
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            right = correct(self._model, x + per_image(middle, x) * (x_adv - x), y)
+            right = correct(self._model, x + per_image(middle, x) * (x_adv - x), y, self._batch)
             low, high = torch.where(right, middle, low), torch.where(right, high, middle)
         self.forwards[rows] += BISECTIONS
         return (x + per_image(high, x) * (x_adv - x)).clamp(0, 1)
 
 
-def _runs(
-    attacks: Sequence[str] | Mapping[str, Attack], x: Tensor, norm: Norm
-) -> dict[str, tuple[Attack, tuple[float, ...]]]:
-    """The attacks by name, and the radii at which each runs: none means the epsilons asked for.
-
-    An attack that searches the smallest perturbation needs no epsilon: it runs once, in the ball that holds [0, 1].
-    """
-    if isinstance(attacks, Mapping):
-        runs: dict[str, tuple[Attack, tuple[float, ...]]] = {name: (attack, ()) for name, attack in attacks.items()}
-    else:
-        from bioinspired.attacks import catalogue
-
-        everything = (float(ball(norm).size(torch.ones_like(x[:1]))),)
-        names = (attacks,) if isinstance(attacks, str) else attacks
-        runs = {name: (catalogue.bound(name), everything if catalogue.entry(name).minimal else ()) for name in names}
-    if not runs:
-        raise UserError("There are no attacks to evaluate with: name at least one, see `bioinspired attack --list`.")
-    return runs
+def _fitting(x: Tensor) -> int:
+    """Images at once: a ResNet-50 keeps about 640 bytes for each value of an image."""
+    return max(1, min(512, 2**33 // (640 * x[0].numel())))
 
 
-def _epsilons(eps: float | Sequence[float]) -> tuple[float, ...]:
-    values = [eps] if isinstance(eps, int | float) else list(eps)
-    lengths = sorted({arguments.length(value, "eps") for value in values})
+def _warn_of_probabilities(model: Model, x: Tensor) -> None:
+    with torch.no_grad():
+        logits = model(x)
+    if bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all()):
+        warnings.warn(
+            "The outputs are probabilities, whose gradients vanish: give the logits before the softmax, or attacks "
+            "find too little.",
+            stacklevel=3,
+        )
+
+
+def _epsilons(eps: Any, norm: str) -> tuple[float, ...]:
+    single = isinstance(eps, str) or not hasattr(eps, "__iter__") or getattr(eps, "ndim", 1) == 0
+    lengths = sorted({arguments.radius(value, norm) for value in ([eps] if single else eps)})
     if not lengths or lengths[0] == 0:
         raise UserError("eps must be one or several radii above 0; accuracy at 0 is the clean accuracy.")
     return tuple(lengths)

@@ -105,6 +105,7 @@ def test_robust_accuracy_is_the_worst_case_over_attacks_and_falls_with_eps():
     assert not bool((found.robust & ~found.clean).any())
 
 
+@pytest.mark.filterwarnings("ignore:The attack .* left")
 def test_an_attack_is_not_believed():
     x, y = images(50)
     model = undefended(0)
@@ -127,6 +128,7 @@ def test_an_attack_is_not_believed():
     assert torch.all(found.distances[fooled] < 1)  # pulled towards the clean image
 
 
+@pytest.mark.filterwarnings("ignore:The attack .* left")
 def test_images_that_are_not_finite_or_leave_the_box_are_put_right_first():
     x, y = images(30)
     model = undefended(0)

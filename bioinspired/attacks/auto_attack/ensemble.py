@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bioinspired.attacks import arguments
+from bioinspired.attacks import arguments, door
 from bioinspired.attacks.auto_attack.apgd import apgd
 from bioinspired.attacks.auto_attack.fab import fab
 from bioinspired.attacks.auto_attack.square import square
@@ -94,13 +94,11 @@ def autoattack(
     Raises:
         UserError: an argument is wrong.
     """
-    x, y = arguments.images(x, y)
+    model, x, y = door.enter(model, x, y)
     eps = arguments.length(eps, "eps")
     ball(norm)
     if version not in MEMBERS:
         raise UserError(f'There is no version "{version}" of AutoAttack: choose one of {", ".join(MEMBERS)}.')
-    if x.ndim > 4:
-        raise UserError(f"AutoAttack needs one to three dimensions per image and gets shape {tuple(x.shape)}.")
     if version == "rand" and not isinstance(model, Expectation):
         model = Expectation(model)
     dice = arguments.dice(generator)

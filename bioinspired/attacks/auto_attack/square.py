@@ -79,7 +79,8 @@ class _Search(Batch):
     def __init__(self, queries: Queries, images: Images, norm: str, eps: float, generator: torch.Generator) -> None:
         shape = images.x.shape[1:]
         self._shape = shape
-        self._channels, self._height, self._width = (*(1,) * (3 - len(shape)), *shape)
+        channels, *rows, self._width = (*(1,) * (3 - len(shape)), *shape)
+        self._channels, self._height = channels, math.prod(rows)
         self._queries, self._norm, self._eps, self._generator = queries, norm, eps, generator
         self.x = images.x.reshape(-1, self._channels, self._height, self._width)
         self.y, self.rows = images.y, images.rows
@@ -167,7 +168,7 @@ class _Search(Batch):
     def _range(self, height: int, width: int) -> tuple[int, int]:
         """How many places a window can take, downwards and across."""
         # In images the last row and column of places stay unused, as in the authors' code: robust accuracies compare.
-        unused = 1 if len(self._shape) == 3 else 0
+        unused = 1 if len(self._shape) >= 3 else 0
         return max(self._height - height + 1 - unused, 1), max(self._width - width + 1 - unused, 1)
 
     def _places(self, rounds: int, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -310,7 +311,7 @@ def two_bumps(height: int, width: int, norm: str) -> Tensor:
     elif width > 1:
         window = torch.cat([_bump(1, width // 2, norm), -_bump(1, width - width // 2, norm)], 1)
     else:
-        window = torch.ones(1, 1)
+        window = torch.ones(1, 1, device="cpu")
     return _unit(window, norm)
 
 

@@ -9,17 +9,18 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isqrt
+from math import isqrt, prod
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bioinspired.attacks import arguments
+from bioinspired.attacks import arguments, door
 from bioinspired.attacks.frozen import Model, frozen
 from bioinspired.attacks.norms import ball, per_image
 from bioinspired.attacks.predictions import correct
+from bioinspired.attacks.reached import roots
 from bioinspired.attacks.result import Result
 from bioinspired.errors import UserError
 
@@ -32,13 +33,14 @@ def undisturbed(model: Model, device: torch.device, *, generator: torch.Generato
     every module's training flag, every parameter's `requires_grad` and `grad`, and every buffer.
 
     Args:
-        model: of a callable that is no `nn.Module` only the random state is kept.
+        model: of a callable that is no `nn.Module`, the modules that it reaches are kept.
         device: of the images.
         generator: where the seed comes from; None seeds with 0.
     """
-    parameters = list(model.parameters()) if isinstance(model, nn.Module) else []
+    owners = roots(model)
+    parameters = [parameter for owner in owners for parameter in owner.parameters()]
     gradients = [parameter.grad for parameter in parameters]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if isinstance(model, nn.Module) else []
+    buffers = [(buffer, buffer.clone()) for owner in owners for buffer in owner.buffers()]
     started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     cuda = torch.cuda.get_rng_state_all() if started else []
     with frozen(model, device):
@@ -58,7 +60,7 @@ def undisturbed(model: Model, device: torch.device, *, generator: torch.Generato
 
 
 def _seed(generator: torch.Generator | None) -> None:
-    drawn = torch.zeros(1)
+    drawn = torch.zeros(1, device="cpu")
     if generator is not None:
         drawn = torch.randint(2**31, (1,), generator=generator, device=generator.device)
     seed = int(drawn)
@@ -87,7 +89,7 @@ class Adapter(nn.Module):
         self.anchor = nn.Parameter(torch.empty(0, device=device), requires_grad=False)  # tells torchattacks the device
         self.forwards = 0
         self.backwards = 0
-        self.training = isinstance(model, nn.Module) and model.training
+        self.training = False
 
     def train(self, mode: bool = True) -> Self:
         """Does nothing: the model's mode is its owner's, whatever an attack wants."""
@@ -101,6 +103,8 @@ class Adapter(nn.Module):
                 return channels, height, width
             case (height, width):
                 return 1, height, width
+            case (channels, *rest, width) if len(rest) > 1:
+                return channels, prod(rest), width
             case (length,) if isqrt(length) ** 2 == length:
                 return 1, isqrt(length), isqrt(length)
             case (length,):
@@ -170,7 +174,7 @@ def guarded(
     Raises:
         UserError: the images or labels are not as described, or the attack cannot run on this model.
     """
-    x, y = arguments.images(x, y)
+    model, x, y = door.enter(model, x, y)
     eps = arguments.length(eps, "eps")
     with frozen(model, x.device):
         rows = correct(model, x, y).nonzero().squeeze(1)
@@ -184,7 +188,7 @@ def guarded(
         raise UserError(f"{name} needs images of {channels} channels, not {adapter.shown[0]}: take another attack.")
     x_adv = x.clone()
     if len(rows):
-        with undisturbed(adapter, x.device, generator=generator):
+        with undisturbed(model, x.device, generator=generator):
             try:
                 images = x[rows].reshape(len(rows), *adapter.shown)
                 found = attack(adapter, images, y[rows].clone(), Task(norm, eps, known))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bioinspired.defenses.dim.denoisers import Dense
 from bioinspired.defenses.dim.model import DenoisedInternalModels
 from bioinspired.defenses.dim.noises import noisy
+from bioinspired.defenses.fitted import as_bytes
 
 Progress = Callable[[float], None]
 
@@ -39,7 +40,7 @@ def fit(
 
     Args:
         model: with the part `network`, a `DenoisedInternalModels`.
-        images: uint8 [n, C, H, W]. labels: int64 [n].
+        images: uint8, or floats in [0, 1], [n, C, H, W]. labels: int64 [n].
         epochs: of each stage. batch: images per step. rate: of Adam.
         generator: where order and noise come from.
         progress: called with the share that is done.
@@ -56,6 +57,7 @@ def fit(
     """
     network: Any = model.network
     assert isinstance(network, DenoisedInternalModels)
+    images, labels = as_bytes(images, labels, classes=network.models.classes)
     model.train()
     history: dict[str, list[float]] = {}
     if network.denoiser is not None:
