@@ -1,5 +1,6 @@
 """The command line: `bioinspired book | bundle | run | status | verify | weights | replay | claims | ...`."""
 
+import io
 import json
 import os
 import re
@@ -154,7 +155,7 @@ def status(
         states = [row["state"] for row, its in zip(rows, groups, strict=True) if its == group]
         counts = [states.count(state) for state in ("done", "missing", "damaged")]
         table.add_row(*group, *map(str, (len(states), *counts)))
-    Console().print(table)
+    _print(table)
 
 
 @app.command()
@@ -275,7 +276,7 @@ def claims(
             ours = "" if row["ours"] is None else f"{row['ours']:.2f}{ends}"
             paper = "" if row["paper"] is None else str(row["paper"])
             table.add_row(row["id"], row["statement"], paper, ours, row["verdict"])
-        Console().print(table)
+        _print(table)
         print(f"{name}: {counted(assessed)}.")
         for one in of_attacks(assessed):
             print(f"  {price(one)} With the paper's access: {sentence(one, one.paper_access)}")
@@ -312,7 +313,7 @@ def data(
     for name in names or DESCRIPTIONS:
         found = check(name)
         table.add_row(name, found.state, found.sentence)
-    Console().print(table)
+    _print(table)
 
 
 @app.command()
@@ -339,7 +340,7 @@ def attack(
             passes = f"{row['cost']['forwards']:,} + {row['cost']['backwards']:,}"
             optimises = "yes" if row["optimises"] else "no"
             table.add_row(row["name"], row["type"], row["norm"], passes, optimises, parameters, row["budget"])
-        Console().print(table)
+        _print(table)
         return
     table = Table("name", "type", "norm", "passes", "known to be wrong: use instead", box=None)
     for row in rows:
@@ -347,7 +348,7 @@ def attack(
         passes = f"{'up to ' if cost['at_most'] else ''}{cost['forwards']:,} + {cost['backwards']:,}"
         instead = f"{', '.join(row['defects'])}: {row['instead'] or '-'}" if row["defects"] else ""
         table.add_row(row["name"], row["type"], " ".join(row["norm"]), passes, instead)
-    Console().print(table)
+    _print(table)
 
 
 @app.command()
@@ -407,10 +408,18 @@ def report(
         _say(str(written(built, x, y, folder=target, name=model, say=_say, **options)))
 
 
+def _print(table: Table) -> None:
+    """As wide as a terminal; in a pipe as wide as it is, so that no name is cut."""
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+
+
 def main() -> None:
     """Runs a command; a user's mistake is one sentence and exit code 2."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a code page has no sign for
     try:
         app()
     except UserError as error:
@@ -455,7 +464,7 @@ def _dry_run(wanted: list[Study], store: Store, *, tier: Tier | None, device: st
             print(f"{unit.state:8} {unit.trial.label}, seed {unit.trial.network.seed}: {_what(unit)}")
     if len(wanted) > 1:
         table.add_row("all", "", str(sums[0]), str(sums[1]), duration(sums[2]))
-    Console().print(table)
+    _print(table)
     print(f"The estimate is {model.basis}.")
 
 

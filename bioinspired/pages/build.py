@@ -8,7 +8,6 @@ that was killed is completed by the next one, and a build that fails leaves the 
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -315,6 +314,8 @@ def _lock(work: Path) -> Iterator[None]:
     path = work / ".lock"
     with path.open("a") as stream:
         try:
+            import fcntl  # not on Windows
+
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"Another build of this book is running in {work}: wait until it has ended.") from None

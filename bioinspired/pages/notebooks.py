@@ -11,7 +11,6 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import os
 import platform
 import re
 import tempfile
@@ -23,6 +22,7 @@ from typing import Any
 
 from bioinspired.errors import UserError
 from bioinspired.lab.records.store import Store, write
+from bioinspired.pages.kernel import KERNEL, environment, own_kernel
 
 STORE_VARIABLE = "BIOINSPIRED_STORE"
 """Environment variable through which a notebook finds the records: its value never appears on a page."""
@@ -146,7 +146,8 @@ def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Stor
                 before,
                 after,
                 parameters=dict(now.parameters),
-                kernel_name="python3",
+                kernel_name=KERNEL,
+                language="python",
                 progress_bar=False,
                 cwd=source.parent,
                 start_timeout=START_TIMEOUT,
@@ -318,23 +319,9 @@ def kernels(store: Store) -> Iterator[None]:
 
     Whoever runs several at once enters it around all of them.
     """
-    with _environment(store), _quiet():
-        yield
-
-
-@contextlib.contextmanager
-def _environment(store: Store) -> Iterator[None]:
     settings = {STORE_VARIABLE: str(store.root), READ_ONLY_VARIABLE: "1"}
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
+    with environment(settings), own_kernel(), _quiet():
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager

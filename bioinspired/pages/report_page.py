@@ -3,8 +3,6 @@
 import html
 import importlib
 import json
-import os
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 from bioinspired.errors import UserError
 from bioinspired.evaluation.evaluate import Share
 from bioinspired.lab.records.store import write
+from bioinspired.pages.kernel import KERNEL, own_kernel
 
 CELLS = (
     ("markdown", "# Does it hold?"),
@@ -59,12 +58,12 @@ def page(folder: Path) -> Path:
     with tempfile.TemporaryDirectory() as room:
         before, after = Path(room) / "template.ipynb", Path(room) / "report.ipynb"
         nbformat.write(_template(), before)
-        with _own_kernel(Path(room)) as kernel:
+        with own_kernel():
             papermill.execute_notebook(
                 before,
                 after,
                 parameters={"folder": "."},
-                kernel_name=kernel,
+                kernel_name=KERNEL,
                 progress_bar=False,
                 cwd=str(folder),
                 start_timeout=180,
@@ -77,39 +76,6 @@ def page(folder: Path) -> Path:
     path = folder / "report.html"
     write(path, _html(notebook).encode())
     return path
-
-
-class _own_kernel:  # noqa: N801 - a context, named as one
-    """A kernel that is this interpreter, whatever kernels JUPYTER_PATH names, and pictures whatever MPLBACKEND says."""
-
-    def __init__(self, room: Path) -> None:
-        self._name, self._room = "bioinspired-report", room
-        self._before: dict[str, str | None] = {}
-
-    def __enter__(self) -> str:
-        place = self._room / "jupyter" / "kernels" / self._name
-        place.mkdir(parents=True)
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        backend = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-        content = {"argv": argv, "display_name": "Python 3", "language": "python", "env": backend}
-        (place / "kernel.json").write_text(json.dumps(content), encoding="utf-8")
-        package = str(Path(__file__).resolve().parents[2])
-        settings = {
-            "JUPYTER_PATH": os.pathsep.join(
-                filter(None, (str(self._room / "jupyter"), os.environ.get("JUPYTER_PATH")))
-            ),
-            "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
-        }
-        self._before = {name: os.environ.get(name) for name in settings}
-        os.environ.update(settings)
-        return self._name
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self._before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 class Html(str):
