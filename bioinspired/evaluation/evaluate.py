@@ -222,7 +222,7 @@ def evaluate(
     *,
     norm: Norm,
     eps: float | str | Sequence[float | str],
-    attacks: Sequence[str] | Mapping[str, Attack] = ("fmn", "pgd", "autoattack"),
+    attacks: Sequence[str] | Mapping[str, Attack | str] = ("fmn", "pgd", "autoattack"),
     generator: torch.Generator | None = None,
     batch: int | None = None,
     keep: bool = False,

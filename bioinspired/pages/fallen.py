@@ -17,7 +17,7 @@ from bioinspired.attacks.predictions import Model, correct
 from bioinspired.attacks.reached import roots
 from bioinspired.attacks.result import Result
 from bioinspired.evaluation.checks import DRAWS, check
-from bioinspired.evaluation.evaluate import evaluate
+from bioinspired.evaluation.evaluate import Attack, evaluate
 
 EPS = 0.15
 """In Linf, on the digits' 8x8 values in [0, 1]."""
@@ -177,7 +177,7 @@ def trained(one: Fallen, *, epochs: int = 15, seed: int = 0) -> Model:
         network = one.build()
         optimizer = torch.optim.Adam(network.parameters(), 3e-3)
         for _ in range(epochs):
-            for index in torch.randperm(len(x)).split(64):
+            for index in torch.split(torch.randperm(len(x)), 64):
                 optimizer.zero_grad()
                 torch.autograd.backward(F.cross_entropy(network(x[index]), y[index]))
                 optimizer.step()
@@ -201,7 +201,7 @@ def ours(one: Fallen, model: Model, x: Tensor, y: Tensor, eps: float = EPS) -> f
     known = one.adapted(model)
     if isinstance(known, Expectation):
         return evaluate(known, x, y, norm="linf", eps=eps, attacks=("pgd", "pgd_margin")).robust_accuracy
-    attacks = {"pgd": "pgd", "knows it": adapted, "square": "square"}
+    attacks: dict[str, Attack | str] = {"pgd": "pgd", "knows it": adapted, "square": "square"}
     return evaluate(model, x, y, norm="linf", eps=eps, attacks=attacks).robust_accuracy
 
 
@@ -234,7 +234,8 @@ def answer(found: pd.DataFrame) -> str:
     accused = int((honest["checks that fail"] != "").sum())
     return (
         f"**Of {len(broken)} networks that are known to be broken, the checks speak on {caught}; of {len(honest)} "
-        f"honest ones they accuse {accused}. The naive evaluation leaves the broken ones up to {broken['naive'].max():.0f} % "
+        f"honest ones they accuse {accused}. The naive evaluation leaves the broken ones up to "
+        f"{broken['naive'].max():.0f} % "
         f"within eps = {EPS:g} in Linf, ours at most {broken['ours'].max():.0f} %.**"
     )
 

@@ -232,17 +232,17 @@ def test_images_of_any_shape_are_shown_as_channels_height_and_width(shape):
     assert found["torchattacks.FGSM"].x_adv.shape == x.shape
 
 
-def test_a_shape_that_is_no_image(batch, model):
-    with pytest.raises(UserError, match="shape"):
-        guarded(
-            lambda *_: None,
-            lambda x: x.flatten(1),
-            torch.rand(2, 1, 2, 2, 2),
-            torch.tensor([0, 1]),
-            name="a",
-            norm="linf",
-            eps=1,
-        )
+def test_a_video_is_shown_as_one_tall_image():
+    seen = []
+
+    def attack(adapter, x, y, task):
+        seen.append(x.shape[1:])
+        return x
+
+    x, y = torch.zeros(2, 3, 2, 4, 5), torch.tensor([0, 0])
+    x[:, 0, 0, 0, 0] = 1
+    found = guarded(attack, lambda x: x.flatten(1), x, y, name="a", norm="linf", eps=1)
+    assert (seen, found.x_adv.shape) == ([(3, 8, 5)], x.shape)
 
 
 @pytest.mark.parametrize(
