@@ -1,10 +1,12 @@
-"""A Sphinx extension for publication: buttons and identifiers, and the pages as Markdown for programs that read.
+"""A Sphinx extension for publication: buttons and identifiers, the pages as Markdown, and names that readers need.
 
 `_config.yml` is the one place for the address of the repository, the DOI and the SWHID. While they are empty no page
 shows a button or an identifier.
 
 Beside each page lies its Markdown twin, `glance.md` beside `glance.html`, and `llms.txt` lists them (https://llmstxt.org).
 The twin is made from the finished page, so that the tables that notebooks compute are in it.
+
+The theme folds pages below a chapter under an arrow without a name, which a screen reader cannot tell: it gets one.
 """
 
 from pathlib import Path
@@ -30,6 +32,7 @@ def setup(app: "Sphinx") -> dict[str, Any]:
     """Registers the extension."""
     app.add_config_value("publication", {"doi": "", "swhid": ""}, "env")
     app.connect("config-inited", _where_it_is_published)
+    app.connect("html-page-context", _name_folds, priority=900)  # after the theme has put its functions there
     app.connect("build-finished", _twins)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -42,6 +45,17 @@ def _where_it_is_published(app: "Sphinx", config: "Config") -> None:
         "identifiers": identifiers(**config.publication),
         "pdf": f'<a href="{pdf.NAME}">The whole book as one PDF</a>' if printed else NOT_PRINTED,
     }
+
+
+def _name_folds(app: "Sphinx", page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    listed = context.get("generate_toctree_html")
+    if listed is not None:
+        context["generate_toctree_html"] = lambda *all, **named: name_folds(str(listed(*all, **named)))
+
+
+def name_folds(html: str) -> str:
+    """A list of pages whose folds say what they are."""
+    return html.replace("<summary>", '<summary aria-label="Pages of this chapter">')
 
 
 def identifiers(doi: str, swhid: str) -> str:

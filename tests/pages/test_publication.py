@@ -60,3 +60,12 @@ def test_a_twin_has_the_numbers_and_not_the_furniture():
 @pytest.mark.parametrize("html", ["", "<html><body></body></html>"])
 def test_a_page_without_a_main_part_gives_nothing(html):
     assert publication.markdown(html) == ("", "")
+
+
+def test_folds_in_the_list_of_pages_have_a_name():
+    context = {"generate_toctree_html": lambda kind, *, depth: f"<{kind} {depth}><summary><span></span></summary>"}
+    publication._name_folds(None, "page", "page.html", context, None)
+    made = context["generate_toctree_html"]("nav", depth=1)
+    assert made.startswith('<nav 1><summary aria-label="')
+    publication._name_folds(None, "page", "page.html", empty := {}, None)
+    assert empty == {}
