@@ -6,6 +6,7 @@ Each step leaves its result whole or not at all, and is skipped when nothing tha
 that was killed is completed by the next one, and a build that fails leaves the last good book in its place.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import hashlib
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +28,9 @@ from bioinspired.pages import notebooks, pdf
 
 STAMP = ".content"
 """File in the rendered book: the checksum of everything that it was rendered from."""
+
+TOGETHER = 2
+"""Notebooks that are executed at once: each has a kernel of one torch thread."""
 
 JUPYTER_BOOK = """
 import os, threading
@@ -159,14 +164,26 @@ def _execute(
     say: Callable[[str], None],
 ) -> None:
     book, source = root / "book", root / "_build" / "source"
-    due = []
+    due: list[str] = []
     for name in names:
         kept = bool(chosen) and name not in chosen
         if not notebooks.current(book / name, source / name, now, parameters_only=kept):
             due.append(name)
-    for count, name in enumerate(due, start=1):
-        say(f"Executing {name} ({count} of {len(due)})")
-        notebooks.execute(book / name, source / name, now, name=name, store=store, root=root)
+
+    def execute(name: str) -> None:
+        say(f"Executing {name} ({due.index(name) + 1} of {len(due)})")
+        try:
+            notebooks.execute(book / name, source / name, now, name=name, store=store, root=root)
+        finally:
+            with contextlib.suppress(RuntimeError):  # where the kernel's client has left no event loop to this thread
+                asyncio.get_event_loop().close()
+
+    with notebooks.kernels(store), ThreadPoolExecutor(TOGETHER) as pool:
+        try:
+            list(pool.map(execute, due))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     if len(names) > len(due):
         say(f"{len(names) - len(due)} of {len(names)} notebooks are unchanged")
     for name in names:

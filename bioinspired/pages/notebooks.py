@@ -130,7 +130,7 @@ def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Stor
     content = source.read_bytes()
     origin = _parse(content, name)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, _environment(store), _quiet():
+    with tempfile.TemporaryDirectory() as folder, kernels(store):
         before, after = Path(folder) / source.name, Path(folder) / "executed.ipynb"
         before.write_bytes(content)
         # papermill itself only logs a parameter that a notebook does not declare, and runs with the default instead.
@@ -313,8 +313,17 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 @contextlib.contextmanager
+def kernels(store: Store) -> Iterator[None]:
+    """While notebooks run: what their kernels inherit from this process, and no noise of papermill's.
+
+    Whoever runs several at once enters it around all of them.
+    """
+    with _environment(store), _quiet():
+        yield
+
+
+@contextlib.contextmanager
 def _environment(store: Store) -> Iterator[None]:
-    """Kernels inherit the environment of this process."""
     settings = {STORE_VARIABLE: str(store.root), READ_ONLY_VARIABLE: "1"}
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
