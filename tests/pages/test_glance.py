@@ -61,28 +61,6 @@ def test_the_list_has_every_claim_and_every_filter_finds_its_own(store):
     assert html.count('type="radio"') == html.count(":checked") + 1, "all needs no rule"
 
 
-def test_a_chapter_is_told_in_short(store):
-    text = tables.in_short(page(store, "sleep"))
-    one = page(store, "sleep")
-    assert text.startswith(f"**In short.** Of {len(one.assessments)} headline claims, robustness: not tested (")
-    assert "; cost: not tested (1)." in text
-    assert "- With the paper's access: sleep B: not tested" in text
-
-
-def test_the_answer_gives_the_price_the_worst_case_and_the_difference(store):
-    def share(trial, asked):
-        if is_clean(asked):
-            return 0.9 if trial.label == "keep 0.1" else 1.0
-        return {"keep 0.1": 0.6, "standard": 0.3}.get(trial.label, 0.5)
-
-    fill(store, papers.study("defective_conv", "laptop"), share)
-    text = tables.in_short(page(store, "defective_conv"))
-    assert "Clean accuracy: keep 0.1 90.0 %, the undefended twin 100.0 %." in text
-    assert "keeps 60.0 % of 200 images" in text
-    assert "the undefended twin 30.0 %" in text
-    assert "+10.0 points [" in text
-
-
 def test_a_network_is_asked_once_at_one_strength_whether_it_holds(store):
     assert [one.headline.defended for one in of_attacks(page(store, "sleep").assessments)][:1] == ["sleep B"]
     asked = of_attacks(page(store, "dim").assessments)

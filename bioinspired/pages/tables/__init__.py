@@ -1,7 +1,7 @@
 """The tables of the book, made from records. What only one chapter shows stands in the file named after its study."""
 
 from bioinspired.pages.tables.claims import cells, holdings, verdicts
-from bioinspired.pages.tables.glance import all_claims, glance, in_short
+from bioinspired.pages.tables.glance import all_claims, glance
 from bioinspired.pages.tables.layout import NOTHING, SPREAD, badge, cross, interval, small, spread, table, with_interval
 from bioinspired.pages.tables.networks import (
     accuracies,
@@ -29,7 +29,6 @@ __all__ = [
     "cross",
     "glance",
     "holdings",
-    "in_short",
     "interval",
     "noise",
     "provenance",

@@ -10,7 +10,7 @@ from pandas.io.formats.style import Styler
 from bioinspired.lab.claims.assessment import Assessment
 from bioinspired.lab.claims.endpoints import data_of
 from bioinspired.lab.claims.holding import UNDEFENDED
-from bioinspired.lab.claims.summary import ball, counted, of_attacks, price, sentence, speaks_of_an_attacker
+from bioinspired.lab.claims.summary import ball, of_attacks, speaks_of_an_attacker
 from bioinspired.pages.chapter import Chapter
 from bioinspired.pages.tables.claims import behind, claimed, effect_of
 from bioinspired.pages.tables.layout import NOTHING, badge, interval, link, small, table
@@ -25,17 +25,6 @@ FILTERS = {
     "control": ".sort-control",
 }
 """What the list of claims can be narrowed to: names, and what a row that stays has in it."""
-
-
-def in_short(chapter: Chapter) -> str:
-    """The answer of a chapter: its verdicts by sort of claim, the price, and whether the defense holds, as Markdown."""
-    found = chapter.assessments
-    lines = [f"**In short.** Of {len(found)} headline claims, {counted(found)}."]
-    for one in of_attacks(found):
-        lines.append(f"- {price(one)} With the paper's access: {sentence(one, one.paper_access)}")
-        if one.white_box != one.paper_access:
-            lines.append(f"- In white box: {sentence(one, one.white_box)}")
-    return "\n".join([lines[0], "", *dict.fromkeys(line.replace("-  ", "- ") for line in lines[1:])])
 
 
 def glance(chapters: Sequence[Chapter]) -> Styler:
