@@ -233,8 +233,8 @@ def answer(found: pd.DataFrame) -> str:
     caught = int((broken["checks that fail"] != "").sum())
     accused = int((honest["checks that fail"] != "").sum())
     return (
-        f"**Of {len(broken)} networks that are known to be broken, the checks speak on {caught}; of {len(honest)} "
-        f"honest ones they accuse {accused}. The naive evaluation leaves the broken ones up to "
+        f"**Of {len(broken)} networks that are known to have fallen, the checks speak on {caught}; of {len(honest)} "
+        f"honest ones they accuse {accused}. The naive evaluation leaves the fallen ones up to "
         f"{broken['naive'].max():.0f} % "
         f"within eps = {EPS:g} in Linf, ours at most {broken['ours'].max():.0f} %.**"
     )

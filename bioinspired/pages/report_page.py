@@ -223,12 +223,10 @@ def _template() -> Any:
 
 def _html(notebook: Mapping[str, Any]) -> str:
     """The notebook without its code as one file: pictures are inside it, nothing is loaded from elsewhere."""
-    from markdown_it import MarkdownIt
-
     parts = []
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            parts.append(MarkdownIt().render(cell["source"]))
+            parts.append(_words(cell["source"]))
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if "image/png" in data:
@@ -240,3 +238,13 @@ def _html(notebook: Mapping[str, Any]) -> str:
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Does it hold?</title>'
         f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
+
+
+def _words(markdown: str) -> str:
+    """The template's own Markdown, headings and paragraphs, as HTML."""
+    out = []
+    for block in markdown.split("\n\n"):
+        level = len(block) - len(block.lstrip("#"))
+        tag = f"h{level}" if level else "p"
+        out.append(f"<{tag}>{html.escape(block.lstrip('# '))}</{tag}>")
+    return "".join(out)
