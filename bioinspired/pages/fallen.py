@@ -16,6 +16,7 @@ from bioinspired.attacks.neighborhood import neighborhood
 from bioinspired.attacks.predictions import Model, correct
 from bioinspired.attacks.reached import roots
 from bioinspired.attacks.result import Result
+from bioinspired.declarations import Norm
 from bioinspired.evaluation.checks import DRAWS, check
 from bioinspired.evaluation.evaluate import Attack, evaluate
 
@@ -194,7 +195,7 @@ def ours(one: Fallen, model: Model, x: Tensor, y: Tensor, eps: float = EPS) -> f
     """What the evaluation says that knows how the network is made; every image is shown to the network itself."""
 
     def adapted(
-        given: Model, x: Tensor, y: Tensor, *, norm: str, eps: float, generator: torch.Generator | None
+        given: Model, x: Tensor, y: Tensor, *, norm: Norm, eps: float, generator: torch.Generator | None
     ) -> Result:
         return pgd(one.adapted(given), x, y, norm=norm, eps=eps, steps=50, loss="margin")
 
