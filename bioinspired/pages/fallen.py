@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -18,7 +19,7 @@ from bioinspired.attacks.reached import roots
 from bioinspired.attacks.result import Result
 from bioinspired.declarations import Norm
 from bioinspired.evaluation.checks import DRAWS, check
-from bioinspired.evaluation.evaluate import Attack, evaluate
+from bioinspired.evaluation.evaluate import evaluate
 
 EPS = 0.15
 """In Linf, on the digits' 8x8 values in [0, 1]."""
@@ -202,7 +203,7 @@ def ours(one: Fallen, model: Model, x: Tensor, y: Tensor, eps: float = EPS) -> f
     known = one.adapted(model)
     if isinstance(known, Expectation):
         return evaluate(known, x, y, norm="linf", eps=eps, attacks=("pgd", "pgd_margin")).robust_accuracy
-    attacks: dict[str, Attack | str] = {"pgd": "pgd", "knows it": adapted, "square": "square"}
+    attacks: dict[str, Any] = {"pgd": "pgd", "knows it": adapted, "square": "square"}
     return evaluate(model, x, y, norm="linf", eps=eps, attacks=attacks).robust_accuracy
 
 
