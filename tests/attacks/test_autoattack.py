@@ -321,7 +321,6 @@ def test_no_images():
     [
         ({"version": "plus"}, 'no version "plus"'),
         ({"norm": "Linf"}, 'There is no norm "Linf"'),
-        ({"x": torch.full((2, 1, 1, 1, 4), 0.5)}, "one to three dimensions"),
         ({"x": torch.full((2, 4), 7.0)}, "normalisation inside the model"),
         ({"eps": -1}, "eps must be"),
         ({"y": torch.tensor([0, 4])}, "the model has 4 classes"),
