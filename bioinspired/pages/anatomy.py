@@ -76,10 +76,23 @@ def said(page: Chapter, claim: str) -> Said:
     )
 
 
-def answer(page: Chapter, text: str) -> str:
-    """The answer in its box, as Markdown; where nothing has been measured, the command that does instead of it."""
+def answer(page: Chapter, text: str, *, needs: str = "") -> str:
+    """The answer in its box, as Markdown; before anything was measured, the command that does instead of it.
+
+    Args:
+        page: the chapter.
+        text: what the records say.
+        needs: a headline claim without which there is nothing to say.
+    """
+    command = f"`{plan.command(page.study)}`"
     if not page.results:
-        text = f"Nothing has been measured here yet: `{plan.command(page.study)}` makes it."
+        text = f"Nothing has been measured here yet: {command} makes it."
+    elif needs and said(page, needs).effect == ABSENT:
+        made = sum(unit.state == "done" for unit in page.units)
+        text = (
+            f"The claims of this paper have not been judged yet: {made:,} of {len(page.units):,} trainings and "
+            f"measurements have been made. What there is stands below; {command} makes the rest."
+        )
     return f'<div class="answer">\n\n{" ".join(text.split())}\n\n</div>'
 
 

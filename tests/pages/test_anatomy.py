@@ -109,3 +109,12 @@ def test_from_nothing_the_answer_is_the_command_that_makes_it(tmp_path):
     assert anatomy.said(page, "fgsm").effect == "not measured"
     assert anatomy.trust(page).endswith("not been made yet.")
     assert anatomy.beside(page, lambda *_: None).empty
+
+
+def test_before_its_claims_are_judged_a_page_says_how_far_it_is(tmp_path, page):
+    assert "much" in anatomy.answer(page, "The paper claims much.", needs="transfer")
+    study, store = papers.study("defective_conv", "laptop"), Store(tmp_path / "partly", "laptop")
+    fill(store, study, lambda trial, asked: 1.0 if trial.label == "standard" else None)
+    text = anatomy.answer(chapter.Chapter(study, store), "The paper claims much.", needs="transfer")
+    assert "much" not in text
+    assert "bioinspired run defective_conv --scale laptop" in text
