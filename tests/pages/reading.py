@@ -25,6 +25,9 @@ ALLOWED = {
 }
 """Rules of axe that the tool chain breaks, not this book, and why."""
 
+SETTLED = "Promise.all(document.getAnimations().map(one => one.finished))"
+"""When colors have come to rest: a page that opens in the dark is on its way from light for a moment."""
+
 CONTRAST = "color-contrast"
 """The rule that takes most of the time: it is asked apart, on some pages, in both themes."""
 
@@ -46,6 +49,7 @@ class Reader:
         from axe_playwright_python.sync_playwright import Axe
 
         chosen = {"runOnly": [CONTRAST]} if contrast else {"rules": {CONTRAST: {"enabled": False}}}
+        self.page.evaluate(SETTLED)
         options = {"resultTypes": ["violations"], "preload": False} | chosen
         found = Axe().run(self.page, options=options).response["violations"]
         return {one["id"]: f"{one['help']}: {[node['target'] for node in one['nodes']][:3]}" for one in found}
