@@ -21,7 +21,7 @@ from bioinspired.lab.claims.summary import ball, speaks_of_an_attacker
 from bioinspired.lab.engine import plan
 from bioinspired.lab.records.results import Result
 from bioinspired.pages.chapter import Chapter
-from bioinspired.pages.tables.claims import behind, claimed, effect_of
+from bioinspired.pages.tables.claims import accesses, behind, claimed, effect_of
 from bioinspired.pages.tables.layout import badge, interval, small, table
 from bioinspired.pages.tables.networks import checks
 
@@ -88,9 +88,8 @@ def answer(page: Chapter, text: str, *, needs: str = "") -> str:
     if not page.results:
         text = f"Nothing has been measured here yet: {command} makes it."
     elif needs and said(page, needs).effect == ABSENT:
-        made = sum(unit.state == "done" for unit in page.units)
         text = (
-            f"The claims of this paper have not been judged yet: {made:,} of {len(page.units):,} trainings and "
+            f"The claims of this paper have not been judged yet: {page.made} trainings and "
             f"measurements have been made. What there is stands below; {command} makes the rest."
         )
     return f'<div class="answer">\n\n{" ".join(text.split())}\n\n</div>'
@@ -98,14 +97,13 @@ def answer(page: Chapter, text: str, *, needs: str = "") -> str:
 
 def made(page: Chapter) -> str:
     """What stands under the picture, as Markdown: data, networks, seeds, hardware, days, the command to remake it."""
-    units = [unit for unit in page.units if unit.state == "done"]
     days, hardware, verified = _stamps(page)
     facts = {
         "Data": data_of(page.study),
         "Networks": page.networks(),
         "Seeds": str(max(Counter(result.label for result in _distinct(page.results)).values(), default=0)),
         "How near to the paper": ": ".join(part for part in (page.study.fidelity, page.study.changes) if part),
-        "Made": f"{len(units):,} of {len(page.units):,} measurements and trainings" + (f", {days}" if days else ""),
+        "Made": f"{page.made} measurements and trainings" + (f", {days}" if days else ""),
         "Hardware": hardware,
         "Last verified": verified or "not since they were made",
         "To make it again": f"`{plan.command(page.study)}`",
@@ -181,8 +179,7 @@ def _kept(holding: Holding) -> Kept:
 def _holds(paper_access: Holding, white_box: Holding) -> str:
     if white_box == paper_access:
         return badge(white_box.word, "")
-    both = {"with the paper's access": paper_access, "in white box": white_box}
-    return "<br>".join(badge(holding.word, "") + small(access) for access, holding in both.items())
+    return accesses(paper_access, white_box)
 
 
 def _distinct(results: Iterable[Result]) -> list[Result]:

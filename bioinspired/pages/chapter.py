@@ -87,6 +87,11 @@ class Chapter:
         """Every unit of the study with its state."""
         return plan.units(self.study, self.store)
 
+    @property
+    def made(self) -> str:
+        """How many of the study's units have been made, such as "12 of 1,101"."""
+        return f"{sum(unit.state == 'done' for unit in self.units):,} of {len(self.units):,}"
+
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per measurement: the network, the attack or corruption, what each metric says, the study's factors.

@@ -106,15 +106,14 @@ def report(
     kept = _Kept(folder, _state(model, twin, x, y, norm, radius, budget), say)
     radii = [share * radius for share in SHARES if norm != "linf" or share * radius <= 1]
     options: dict[str, Any] = {"norm": norm, "eps": radii, "generator": generator, "keep": True}
-    named = {one: one for one in tried.attacks}
-    main = kept.step("attacks", lambda: _plain(evaluate(model, x, y, attacks=list(named), **options)))
+    main = kept.step("attacks", lambda: _plain(evaluate(model, x, y, attacks=tried.attacks, **options)))
     own = {}
     for title, attack in (attacks or {}).items():
         mine = {title: attack}  # not kept: a function has no state to know it by
         own[title] = _plain(evaluate(model, x, y, attacks=mine, **options))
     beside = None
     if twin is not None:
-        beside = kept.step("twin", lambda: _plain(evaluate(twin, x, y, attacks=list(named), **options)))
+        beside = kept.step("twin", lambda: _plain(evaluate(twin, x, y, attacks=tried.attacks, **options)))
     checks = kept.step("checks", lambda: _checked(model, x[: tried.checked], y[: tried.checked], norm, radius, twin))
     distances = kept.step(
         "distances", lambda: _distances(model, x[: tried.searched], y[: tried.searched], norm, radii, tried.steps)

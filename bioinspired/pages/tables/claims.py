@@ -124,3 +124,9 @@ def measured(found: Holding) -> str:
         f"{interval(found.effect, found.low, found.high, 'points')}; {found.k} seeds, {found.n:,} images, "
         f"{found.attacks} attacks"
     )
+
+
+def accesses(paper_access: Holding, white_box: Holding) -> str:
+    """The answers whether a defense holds, with the paper's access and in white box, one below the other."""
+    both = {"with the paper's access": paper_access, "in white box": white_box}
+    return "<br>".join(badge(holding.word, "") + small(access) for access, holding in both.items())

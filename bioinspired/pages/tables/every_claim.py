@@ -12,7 +12,8 @@ from bioinspired.lab.claims.changes import of_holding, of_verdict
 from bioinspired.lab.claims.summary import ball, of_attacks
 from bioinspired.lab.engine.plan import command
 from bioinspired.pages.chapter import Chapter
-from bioinspired.pages.tables.layout import NOTHING, badge, interval, link, small, table
+from bioinspired.pages.tables.claims import behind, effect_of
+from bioinspired.pages.tables.layout import badge, link, small, table
 
 
 def index(chapters: Sequence[Chapter]) -> Styler:
@@ -23,7 +24,7 @@ def index(chapters: Sequence[Chapter]) -> Styler:
             "claim": escape(found.headline.statement)
             + small(f"{escape(found.headline.id)}; {found.headline.sort}; {escape(found.headline.place)}"),
             "verdict": badge(found.verdict.word, found.verdict.text),
-            "ours": _ours(found),
+            "ours": effect_of(found.verdict) + small(behind(found.verdict)),
         }
         for chapter in chapters
         for found in chapter.assessments
@@ -77,13 +78,3 @@ def _answer(defended: str, holding: Holding) -> str:
 def _at(found: Assessment) -> str:
     levels = {holding.level: None for holding in (found.paper_access, found.white_box)}
     return escape(", ".join(ball(level) for level in levels if level is not None))
-
-
-def _ours(found: Assessment) -> str:
-    verdict = found.verdict
-    return _shown(found) + small(f"{verdict.k} seeds, {verdict.n:,} images" if verdict.k else "")
-
-
-def _shown(found: Assessment) -> str:
-    verdict = found.verdict
-    return NOTHING if verdict.effect is None else interval(verdict.effect, verdict.low, verdict.high, verdict.unit)

@@ -12,7 +12,7 @@ from bioinspired.lab.claims.endpoints import data_of
 from bioinspired.lab.claims.holding import UNDEFENDED
 from bioinspired.lab.claims.summary import ball, of_attacks, speaks_of_an_attacker
 from bioinspired.pages.chapter import Chapter
-from bioinspired.pages.tables.claims import behind, claimed, effect_of
+from bioinspired.pages.tables.claims import accesses, behind, claimed, effect_of
 from bioinspired.pages.tables.layout import NOTHING, badge, interval, link, small, table
 
 FILTERS = {
@@ -40,7 +40,7 @@ def glance(chapters: Sequence[Chapter]) -> Styler:
                 "paper": link(chapter.study.name) + small(escape(_made(chapter))),
                 "what an attacker with full knowledge leaves": _picture(first),
                 "does it reproduce?": "<br>".join(f"{n} × {badge(word, '')}" for word, n in words.most_common()),
-                "does it hold?": _answers(first),
+                "does it hold?": accesses(first.paper_access, first.white_box) if first else NOTHING,
             }
         )
     caption = (
@@ -102,19 +102,10 @@ def _picture(found: Assessment | None) -> str:
     return f"{bars}<small>{said}</small>"
 
 
-def _answers(found: Assessment | None) -> str:
-    """With the paper's access, and in white box."""
-    if found is None:
-        return NOTHING
-    both = {"paper's access": found.paper_access, "white box": found.white_box}
-    return "<br>".join(badge(holding.word, "") + small(access) for access, holding in both.items())
-
-
 def _named(label: str) -> str:
     return "undefended" if label == UNDEFENDED else label
 
 
 def _made(chapter: Chapter) -> str:
     """The data, how near the study is to the paper, and how many of the study's units have been made."""
-    made = sum(unit.state == "done" for unit in chapter.units)
-    return f"{data_of(chapter.study)}; {chapter.study.fidelity}; {made:,} of {len(chapter.units):,} units made"
+    return f"{data_of(chapter.study)}; {chapter.study.fidelity}; {chapter.made} units made"
