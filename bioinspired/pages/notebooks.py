@@ -113,12 +113,14 @@ def current(source: Path, executed: Path, now: Inputs, *, parameters_only: bool 
 def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Store, root: Path) -> None:
     """Run a notebook and put the result, if it passes `inspect`, in the place of the executed copy.
 
+    To be called within `kernels`, which several calls at once share.
+
     Args:
         source: the notebook to run; read once, so that an edit during the run cannot mix with it.
         executed: where its copy goes; written to a temporary name and renamed, the manifest last.
         now: what `inputs` gave; its parameters are passed to the notebook.
         name: what messages call the notebook, such as "papers/dim.ipynb".
-        store: the records, handed to the notebook through the environment.
+        store: the records; their path is written as "results".
         root: folder of the checkout; its path is written as "." wherever a cell printed it.
 
     Raises:
@@ -130,7 +132,7 @@ def execute(source: Path, executed: Path, now: Inputs, *, name: str, store: Stor
     content = source.read_bytes()
     origin = _parse(content, name)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, kernels(store):
+    with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / source.name, Path(folder) / "executed.ipynb"
         before.write_bytes(content)
         # papermill itself only logs a parameter that a notebook does not declare, and runs with the default instead.
@@ -317,7 +319,7 @@ def _is_text(node: ast.stmt) -> bool:
 def kernels(store: Store) -> Iterator[None]:
     """While notebooks run: what their kernels inherit from this process, and no noise of papermill's.
 
-    Whoever runs several at once enters it around all of them.
+    It belongs to the process, so it is entered once around all that run at once.
     """
     settings = {STORE_VARIABLE: str(store.root), READ_ONLY_VARIABLE: "1"}
     with environment(settings), own_kernel(), _quiet():

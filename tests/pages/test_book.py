@@ -94,7 +94,8 @@ def now(root: Path, dataset: str = "") -> notebooks.Inputs:
 def execute(root: Path) -> None:
     source, executed = root / "book" / CHAPTER, root / "_build" / "source" / CHAPTER
     store = Store(root / "results", "smoke")
-    notebooks.execute(source, executed, now(root), name=CHAPTER, store=store, root=root)
+    with notebooks.kernels(store):
+        notebooks.execute(source, executed, now(root), name=CHAPTER, store=store, root=root)
 
 
 @pytest.fixture(scope="module")
