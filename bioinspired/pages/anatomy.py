@@ -24,6 +24,7 @@ from bioinspired.pages.chapter import Chapter
 from bioinspired.pages.tables.claims import accesses, behind, claimed, effect_of
 from bioinspired.pages.tables.layout import badge, interval, small, table
 from bioinspired.pages.tables.networks import checks
+from bioinspired.pages.tables.records import hardware
 
 ABSENT = "not measured"
 
@@ -97,14 +98,14 @@ def answer(page: Chapter, text: str, *, needs: str = "") -> str:
 
 def made(page: Chapter) -> str:
     """What stands under the picture, as Markdown: data, networks, seeds, hardware, days, the command to remake it."""
-    days, hardware, verified = _stamps(page)
+    days, computed_on, verified = _stamps(page)
     facts = {
         "Data": data_of(page.study),
         "Networks": page.networks(),
         "Seeds": str(max(Counter(result.label for result in _distinct(page.results)).values(), default=0)),
         "How near to the paper": ": ".join(part for part in (page.study.fidelity, page.study.changes) if part),
         "Made": f"{page.made} measurements and trainings" + (f", {days}" if days else ""),
-        "Hardware": hardware,
+        "Hardware": computed_on,
         "Last verified": verified or "not since they were made",
         "To make it again": f"`{plan.command(page.study)}`",
     }
@@ -190,12 +191,12 @@ def _distinct(results: Iterable[Result]) -> list[Result]:
 def _stamps(page: Chapter) -> tuple[str, str, str]:
     """First and last day, the hardware, and the last day on which a unit was made again with the same result."""
     days, verified = set[str](), set[str]()
-    processors: dict[str, None] = {}
+    computed_on: dict[str, None] = {}
     for record in page.records():
         for unit in record.provenance["units"].values():
             days.add(unit["finished"][:10])
-            processors[record.provenance["runs"][unit["run"]]["hardware"]["processor"]] = None
+            computed_on[hardware(record.provenance["runs"][unit["run"]])] = None
             if "verified" in unit:
                 verified.add(unit["verified"]["finished"][:10])
     span = " to ".join(sorted({min(days), max(days)})) if days else ""
-    return span, ", ".join(processors), max(verified, default="")
+    return span, ", ".join(computed_on), max(verified, default="")

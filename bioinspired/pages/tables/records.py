@@ -24,7 +24,7 @@ def cost(chapter: Chapter) -> Styler:
             if unit is not None:
                 run = record.provenance["runs"][unit["run"]]
                 kind = "training" if name == "training" else record.measurements[name]["config"]["question"]["kind"]
-                rows.append({"what": kind, "hardware": _hardware(run), "seconds": entry["seconds"]})
+                rows.append({"what": kind, "hardware": hardware(run), "seconds": entry["seconds"]})
     frame = pd.DataFrame(rows, columns=["what", "hardware", "seconds"])
     grouped = frame.groupby(["what", "hardware"], as_index=False).agg(
         units=("seconds", "size"), seconds=("seconds", "sum")
@@ -80,11 +80,12 @@ def provenance(store: str, scale: Scale) -> pd.DataFrame:
 def _facts(run: Mapping[str, Any]) -> dict[str, str]:
     return {
         "commit": (run["commit"] or "none")[:12] + (" (changed files)" if run["dirty"] else ""),
-        "hardware": _hardware(run),
+        "hardware": hardware(run),
         "versions": ", ".join(f"{name} {version}" for name, version in sorted(run["versions"].items())),
     }
 
 
-def _hardware(run: Mapping[str, Any]) -> str:
-    hardware = run["hardware"]
-    return str(hardware["processor"] if hardware["device"] == "cpu" else hardware["device"])
+def hardware(run: Mapping[str, Any]) -> str:
+    """What a run computed on: the device, or on a CPU its processor."""
+    facts = run["hardware"]
+    return str(facts["processor"] if facts["device"] == "cpu" else facts["device"])
